@@ -1,0 +1,222 @@
+"""The life of one close, as sum types, and what each fact makes of it.
+
+1. ``New``: nothing is known.
+2. ``Waiting``: admitted, between attempts; it wants a position read and then the gate.
+3. ``InFlight``: the gate was passed, the attempt is journalled and may be on the wire.
+4. ``Unknown``: the attempt's fate is open. A state, not an error.
+5. ``Working``: the venue has the order; its end and its trades are awaited.
+6. ``Confirming``: the fills are complete; the position is read back.
+7. ``Concluded``: the outcome is known and waits to be published.
+8. ``Done``.
+
+``evolve`` is total: a close is the fold of its journal. So recovery is the same code as the first time: fold, then
+``decide`` on the event that a process took it up again.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from functools import reduce
+
+import msgspec
+
+from sureclose.domain import facts
+from sureclose.domain.doubt import Doubts
+from sureclose.domain.events import Decision
+from sureclose.domain.facts import AnyFact, Ended, Sending
+from sureclose.domain.market import OrderReport, Trade
+from sureclose.domain.outcome import OutcomeKind
+from sureclose.domain.quantity import ZERO
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """What all states from admission on carry."""
+
+    decision: Decision
+    sized: facts.Sized | None = None
+    attempt: int = 0
+    attempts: tuple[Sending, ...] = ()
+    order_ids: tuple[int, ...] = ()
+    trades: tuple[Trade, ...] = ()
+    strays: tuple[OrderReport, ...] = ()
+    """Orders of attempts other than the current one, seen late; their fills are ours and must be read."""
+    setbacks: int = 0
+    """Attempts in a row that came to nothing."""
+    ending: str = ""
+    """Why no further attempt is made although something was filled."""
+
+    @property
+    def filled(self) -> Decimal:
+        """The sum of this close's own trades: the only source of the remainder."""
+        return sum((trade.quantity for trade in self.trades), ZERO)
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Volume-weighted over the venue's trades."""
+        filled = self.filled
+        if not filled:
+            return None
+        return sum((trade.quantity * trade.price for trade in self.trades), ZERO) / filled
+
+    @property
+    def remaining(self) -> Decimal:
+        return ZERO if self.sized is None else max(ZERO, self.sized.target - self.filled)
+
+    @property
+    def last_fill_time(self) -> int:
+        return max((trade.time for trade in self.trades), default=0)
+
+    @property
+    def full(self) -> bool:
+        """Whether everything was to be closed."""
+        return self.decision.quantity is None and self.decision.fraction == 1
+
+
+class New(msgspec.Struct, frozen=True):
+    """Nothing is known."""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    progress: Progress
+    tries: int = 0
+
+
+class InFlight(msgspec.Struct, frozen=True):
+    progress: Progress
+    sending: Sending
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    progress: Progress
+    sending: Sending
+    doubts: Doubts = Doubts()
+    tries: int = 0
+
+
+class Working(msgspec.Struct, frozen=True):
+    progress: Progress
+    order: OrderReport
+    tries: int = 0
+
+
+class Confirming(msgspec.Struct, frozen=True):
+    progress: Progress
+    tries: int = 0
+
+
+class Concluded(msgspec.Struct, frozen=True):
+    progress: Progress
+    ended: Ended
+
+
+class Done(msgspec.Struct, frozen=True):
+    progress: Progress
+    ended: Ended
+
+
+State = New | Waiting | InFlight | Unknown | Working | Confirming | Concluded | Done
+
+
+def fold(journal: Iterable[AnyFact]) -> State:
+    """The state that a journal amounts to."""
+    start: State = New()
+    return reduce(evolve, journal, start)
+
+
+def evolve(state: State, fact: AnyFact) -> State:
+    """What the fact makes of the state. Total: a fact that says nothing new to a state leaves it."""
+    if isinstance(state, New):
+        return Waiting(Progress(decision=fact.decision)) if isinstance(fact, facts.Admitted) else state
+    if isinstance(state, Done):
+        # A skipped close does not burn its id: a later delivery is admitted on the same chain.
+        if isinstance(fact, facts.Admitted) and state.ended.outcome.kind is OutcomeKind.SKIPPED:
+            attempts = state.progress.attempt
+            return Waiting(Progress(decision=fact.decision, attempt=attempts))
+        return state
+    if isinstance(fact, Ended):
+        return Done(state.progress, fact)
+    return _evolve_open(state, fact)
+
+
+_Open = Waiting | InFlight | Unknown | Working | Confirming | Concluded
+
+
+def _evolve_open(state: _Open, fact: AnyFact) -> State:
+    progress = state.progress
+    match fact:
+        case facts.Sized():
+            return Waiting(msgspec.structs.replace(progress, sized=fact))
+        case facts.Sending():
+            attempts = (*progress.attempts, fact)
+            return InFlight(msgspec.structs.replace(progress, attempt=fact.attempt, attempts=attempts), fact)
+        case facts.NotSent():
+            return _next(msgspec.structs.replace(progress, setbacks=progress.setbacks + 1))
+        case facts.Answered():
+            return _answered(state, fact)
+        case facts.Seen():
+            return _seen(state, fact.order)
+        case facts.Filled():
+            return _filled(progress, fact)
+        case facts.Dead():
+            return _next(msgspec.structs.replace(progress, setbacks=progress.setbacks + 1))
+        case facts.Resumed() if isinstance(state, InFlight):
+            return Unknown(progress, state.sending)
+        case _:
+            return state
+
+
+def _answered(state: _Open, fact: facts.Answered) -> State:
+    if not isinstance(state, InFlight) or state.sending.attempt != fact.attempt:
+        return state
+    if fact.answer is facts.Answer.UNKNOWN:
+        return Unknown(state.progress, state.sending)
+    return _next(
+        msgspec.structs.replace(state.progress, setbacks=state.progress.setbacks + 1, last_code=fact.code)
+    )
+
+
+def _seen(state: _Open, order: OrderReport) -> State:
+    progress = state.progress
+    if isinstance(state, InFlight | Unknown) and order.client_order_id == state.sending.client_order_id:
+        return Working(_with_order(progress, order), order)
+    if isinstance(state, Working) and order.order_id == state.order.order_id:
+        return msgspec.structs.replace(state, order=_newer(state.order, order))
+    if order.order_id in progress.order_ids:
+        return state
+    if isinstance(state, Waiting | Confirming):
+        return Working(_with_order(progress, order), order)
+    others = tuple(stray for stray in progress.strays if stray.order_id != order.order_id)
+    return msgspec.structs.replace(state, progress=msgspec.structs.replace(progress, strays=(*others, order)))
+
+
+def _with_order(progress: Progress, order: OrderReport) -> Progress:
+    if order.order_id in progress.order_ids:
+        return progress
+    return msgspec.structs.replace(progress, order_ids=(*progress.order_ids, order.order_id))
+
+
+def _newer(known: OrderReport, seen: OrderReport) -> OrderReport:
+    """Answers, queries and the stream overtake each other: an end stays an end, and fills never shrink."""
+    if known.terminal and not seen.terminal:
+        return known
+    if seen.terminal and not known.terminal:
+        return seen
+    return seen if seen.executed_qty >= known.executed_qty else known
+
+
+def _filled(progress: Progress, fact: facts.Filled) -> State:
+    known = {trade.trade_id for trade in progress.trades}
+    fresh = tuple(trade for trade in fact.trades if trade.trade_id not in known)
+    setbacks = 0 if fresh else progress.setbacks + 1
+    progress = _with_order(progress, fact.order)
+    return _next(msgspec.structs.replace(progress, trades=(*progress.trades, *fresh), setbacks=setbacks))
+
+
+def _next(progress: Progress) -> State:
+    """Between attempts: late orders first, then the remainder, then the read-back."""
+    if progress.strays:
+        order, *rest = progress.strays
+        settled = msgspec.structs.replace(progress, strays=tuple(rest))
+        return Working(_with_order(settled, order), order)
+    if progress.sized is not None and not progress.remaining:
+        return Confirming(progress)
+    return Waiting(progress)

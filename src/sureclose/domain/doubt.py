@@ -1,0 +1,78 @@
+"""When an attempt of unknown fate is dead: the rules of proof.
+
+Inside the deadline "order does not exist" is no answer. After it, and a margin for orders queued inside the venue, an
+attempt is dead when three things hold together: not-found answers spread over time, no own id in a complete list of
+orders begun after the deadline, and every move of the position since the attempt explained by other orders' trades.
+"""
+
+import msgspec
+
+from sureclose.domain.evidence import Evidence
+from sureclose.domain.facts import Dead, Sending
+from sureclose.domain.history import moved
+from sureclose.domain.market import OrderReport
+from sureclose.domain.policy import Policy
+
+
+class Doubts(msgspec.Struct, frozen=True):
+    """The not-found answers that count so far. Not journalled: a restart begins to count anew."""
+
+    count: int = 0
+    first_at: int = 0
+    last_at: int = 0
+
+    def missing(self, asked_at: int) -> "Doubts":
+        """One more answer, to a question asked after ``asked_at`` (a time read from the venue)."""
+        return Doubts(self.count + 1, self.first_at or asked_at, asked_at)
+
+    def enough(self, policy: Policy) -> bool:
+        return self.count >= policy.not_found_answers and self.last_at - self.first_at >= policy.spread
+
+
+def past_window(sending: Sending, venue_time: int, policy: Policy) -> bool:
+    """Whether a request with the attempt's timestamp can no longer be executed at this venue time."""
+    return venue_time > sending.deadline + policy.margin
+
+
+def evidence_since(sending: Sending) -> int:
+    """From when orders and trades are evidence: the attempt itself, and every move since its own position read."""
+    return min(sending.timestamp, sending.position.update_time + 1)
+
+
+class Contradiction(msgspec.Struct, frozen=True):
+    """What was read does not fit together. It may be a lagging read, so it has to stand for a while to count."""
+
+    reason: str
+
+
+class Early(msgspec.Struct, frozen=True):
+    """The evidence was begun inside the window and proves nothing."""
+
+
+def weigh(
+    sending: Sending, doubts: Doubts, evidence: Evidence, policy: Policy
+) -> OrderReport | Dead | Contradiction | Early:
+    """The order if it is there after all, the proof that it never will be, or why neither can be said."""
+    for order in evidence.orders:
+        if order.client_order_id == sending.client_order_id:
+            return order
+    if not past_window(sending, evidence.begun_at, policy):
+        return Early()
+    foreign = {order.order_id for order in evidence.orders}
+    since = [trade for trade in evidence.trades if trade.time > sending.position.update_time]
+    unexplained = evidence.position.amount - sending.position.amount - moved(since)
+    if unexplained:
+        return Contradiction(f"the position moved by {unexplained} and no order explains it")
+    nameless = [trade.trade_id for trade in since if trade.order_id not in foreign]
+    if nameless:
+        return Contradiction(f"trades {nameless} belong to no order that the venue lists")
+    return Dead(
+        attempt=sending.attempt,
+        not_found=doubts.count,
+        first_not_found_at=doubts.first_at,
+        last_not_found_at=doubts.last_at,
+        evidence_begun_at=evidence.begun_at,
+        orders_read=len(evidence.orders),
+        position=evidence.position,
+        foreign_moves=moved(since),
+    )

@@ -1,0 +1,18 @@
+"""What the venue was asked about an attempt of unknown fate."""
+
+import msgspec
+
+from sureclose.domain.market import OrderReport, Position, Trade
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """All orders and trades of the symbol since the attempt's own position read, and the position now.
+
+    ``begun_at`` is a time read from the venue itself before the first of these reads. ``orders`` also holds the order
+    of every trade, however old it is.
+    """
+
+    begun_at: int
+    orders: tuple[OrderReport, ...]
+    trades: tuple[Trade, ...]
+    position: Position

@@ -1,0 +1,36 @@
+"""What the account's trades say about a position between two moments."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from sureclose.domain.market import Trade
+from sureclose.domain.quantity import ZERO
+
+
+def moved(trades: Iterable[Trade]) -> Decimal:
+    """What the trades did to the position together, signed."""
+    return sum((trade.signed for trade in trades), ZERO)
+
+
+def went_through_zero(amount_now: Decimal, trades: Sequence[Trade], doubtful_until: int) -> bool:
+    """Whether the trades since a decision prove that the position was flat, or of the other sign, after it.
+
+    The walk goes back from the position now. Flat before the oldest trade means that this trade opened the position;
+    where it lies within the clock error of a decision (``doubtful_until``, venue milliseconds) it may be the older of
+    the two, and a doubt is no evidence.
+    """
+    amount = amount_now
+    newest_first = sorted(trades, key=lambda trade: (trade.time, trade.trade_id), reverse=True)
+    for index, trade in enumerate(newest_first):
+        amount -= trade.signed
+        if amount * amount_now > 0:
+            continue
+        oldest = index == len(newest_first) - 1
+        if not (oldest and amount == 0 and trade.time <= doubtful_until):
+            return True
+    return False
+
+
+def increased(amount: Decimal, trades: Iterable[Trade]) -> bool:
+    """Whether any trade made a position of the sign of ``amount`` larger."""
+    return any(trade.signed * amount > 0 for trade in trades)

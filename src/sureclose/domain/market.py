@@ -1,0 +1,109 @@
+"""What the venue says: positions, orders, trades, and what an error code means for a close."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from sureclose.domain.words import PositionSide, Side
+
+TERMINAL_STATUSES = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXPIRED_IN_MATCH"})
+"""Order states after which nothing more fills (Binance order status enumeration)."""
+
+
+class SymbolRules(msgspec.Struct, frozen=True, kw_only=True):
+    """The filters of one symbol that bound a reducing market order, in base units.
+
+    ``max_qty`` is the smaller of LOT_SIZE and MARKET_LOT_SIZE, ``min_qty`` and ``step`` the coarser of the two.
+    """
+
+    symbol: str
+    status: str
+    step: Decimal
+    min_qty: Decimal
+    max_qty: Decimal
+    tick: Decimal
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """One successful read of one position. ``amount`` is signed; times are venue milliseconds.
+
+    ``requested_at`` is a venue time that had passed before the request left; what a read says holds from then on.
+    """
+
+    symbol: str
+    position_side: PositionSide
+    amount: Decimal
+    entry_price: Decimal
+    mark_price: Decimal
+    update_time: int
+    requested_at: int
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
+    """One fill by the venue's account. ``quantity`` is unsigned; ``time`` is venue milliseconds."""
+
+    trade_id: int
+    order_id: int
+    symbol: str
+    side: Side
+    position_side: PositionSide
+    quantity: Decimal
+    price: Decimal
+    realized_pnl: Decimal
+    commission: Decimal
+    commission_asset: str
+    time: int
+
+    @property
+    def signed(self) -> Decimal:
+        """What the trade did to the position."""
+        return self.quantity if self.side is Side.BUY else -self.quantity
+
+
+class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue's word on one order, from an answer, a query or the stream."""
+
+    order_id: int
+    client_order_id: str
+    symbol: str
+    side: Side
+    position_side: PositionSide
+    status: str
+    order_type: str
+    reduce_only: bool
+    orig_qty: Decimal
+    executed_qty: Decimal
+    update_time: int
+    expiry_reason: str = ""
+
+    @property
+    def terminal(self) -> bool:
+        return self.status in TERMINAL_STATUSES
+
+
+class Class(StrEnum):
+    """What an error code means for the attempt it answers."""
+
+    RETRY = "retry"
+    """Not executed; a new attempt may pass the gate."""
+    RESOLVE = "resolve"
+    """Execution unknown: query first."""
+    FLAT_CHECK = "flat_check"
+    """Not executed; read the position, zero is success."""
+    FIX = "fix"
+    """Not executed, and no repetition will help: our mistake or our configuration."""
+    ESCALATE = "escalate"
+    """Not executed; a person has to act."""
+    WAIT = "wait"
+    """Not executed; the venue says when to come back."""
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that says no. ``retry_after_ms`` is the venue's own wish, 0 when it said nothing."""
+
+    kind: Class
+    http_status: int
+    code: int | None
+    message: str
+    retry_after_ms: int = 0

@@ -1,0 +1,53 @@
+"""How a close can end: a closed set, and the report that says so to others."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+
+class OutcomeKind(StrEnum):
+    """The six ends of a close. A SKIPPED close does not burn its id; all others do."""
+
+    FLAT = "FLAT"
+    REDUCED = "REDUCED"
+    ALREADY_FLAT = "ALREADY_FLAT"
+    SKIPPED = "SKIPPED"
+    REFUSED = "REFUSED"
+    PARKED = "PARKED"
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """One terminal outcome. ``reason`` says why it is not simply FLAT or REDUCED as asked."""
+
+    kind: OutcomeKind
+    reason: str = ""
+    code: int | None = None
+
+    def __str__(self) -> str:
+        inside = ", ".join(
+            part for part in (str(self.code) if self.code is not None else "", self.reason) if part
+        )
+        return f"{self.kind}({inside})" if inside else str(self.kind)
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``execution.result`` says of one close, and ``apply.result`` too when it was executed.
+
+    ``executed`` is true only after the venue's own fills and a position read made after them.
+    Quantities are unsigned base units, positions are signed, ``evidence`` is the hash of the close's last record.
+    """
+
+    intent_id: str
+    plan_id: str
+    symbol: str
+    position_side: str
+    outcome: Outcome
+    executed: bool
+    filled_qty: Decimal
+    avg_price: Decimal | None
+    position_before: Decimal | None
+    position_after: Decimal | None
+    order_ids: tuple[int, ...]
+    client_order_ids: tuple[str, ...]
+    evidence: str

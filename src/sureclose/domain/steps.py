@@ -1,0 +1,215 @@
+"""What can happen to a close (events) and what is to be done about it (effects): commands are data."""
+
+from decimal import Decimal
+
+import msgspec
+
+from sureclose.domain.close import State
+from sureclose.domain.events import Decision, EntryRef
+from sureclose.domain.evidence import Evidence
+from sureclose.domain.facts import AnyFact, Ended, Sending, Via
+from sureclose.domain.market import OrderReport, Position, Refusal, SymbolRules, Trade
+from sureclose.domain.words import Side
+
+# Events ------------------------------------------------------------------------------------------------------------
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something happened. ``now`` is the venue's time as this process knows it."""
+
+    now: int
+
+
+class Received(Event, frozen=True, kw_only=True):
+    """An approved decision arrived for a close that is new, or was only skipped before."""
+
+    decision: Decision
+    entry: EntryRef
+
+
+class Taken(Event, frozen=True, kw_only=True):
+    """A process took an unfinished close up: after a restart, a takeover or a lost answer of the log."""
+
+    worker: str
+    epoch: int
+
+
+class PositionRead(Event, frozen=True, kw_only=True):
+    """``rules`` is ``None`` when the venue does not list the symbol."""
+
+    position: Position
+    rules: SymbolRules | None
+
+
+class HistoryRead(Event, frozen=True, kw_only=True):
+    """The account's trades of the symbol since a time, all of them, and the position they lead to."""
+
+    position: Position
+    rules: SymbolRules | None
+    trades: tuple[Trade, ...]
+
+
+class ReadFailed(Event, frozen=True, kw_only=True):
+    """A read did not succeed. It says nothing about what it asked for."""
+
+    reason: str
+
+
+class GatePassed(Event, frozen=True, kw_only=True):
+    """The SENDING record is durable."""
+
+    sending: Sending
+
+
+class GateRefused(Event, frozen=True, kw_only=True):
+    """The gate said no; nothing was written. ``passing`` marks reasons that go away by themselves."""
+
+    reason: str
+    passing: bool = False
+
+
+class Withheld(Event, frozen=True, kw_only=True):
+    """The gate was passed and no byte was sent."""
+
+    reason: str
+
+
+class OrderSeen(Event, frozen=True, kw_only=True):
+    order: OrderReport
+    via: Via
+
+
+class Refused(Event, frozen=True, kw_only=True):
+    refusal: Refusal
+
+
+class Unanswered(Event, frozen=True, kw_only=True):
+    """The request may have been executed, and the answer doesn't say."""
+
+    reason: str
+    http_status: int = 0
+    code: int | None = None
+
+
+class OrderMissing(Event, frozen=True, kw_only=True):
+    """The venue answered that it has no such order, to a question asked after ``asked_at``.
+
+    ``asked_at`` is a time read from the venue itself before the question, not an estimate.
+    """
+
+    asked_at: int
+
+
+class EvidenceRead(Event, frozen=True, kw_only=True):
+    """Everything the venue can say about an attempt of unknown fate."""
+
+    evidence: Evidence
+
+
+class TradesRead(Event, frozen=True, kw_only=True):
+    """The trades of the order being worked, as the venue lists them now."""
+
+    trades: tuple[Trade, ...]
+
+
+class Published(Event, frozen=True, kw_only=True):
+    """Outcome, confirmation, record and acknowledgement are durable together."""
+
+    ended: Ended
+
+
+AnyEvent = (
+    Received
+    | Taken
+    | PositionRead
+    | HistoryRead
+    | ReadFailed
+    | GatePassed
+    | GateRefused
+    | Withheld
+    | OrderSeen
+    | Refused
+    | Unanswered
+    | OrderMissing
+    | EvidenceRead
+    | TradesRead
+    | Published
+)
+
+# Effects -----------------------------------------------------------------------------------------------------------
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to do next. ``delay`` is waited first, unless news of the order comes in between."""
+
+    delay: int = 0
+
+
+class ReadPosition(Effect, frozen=True, kw_only=True):
+    """Read the position from the venue, by a request made after now."""
+
+
+class ReadHistory(Effect, frozen=True, kw_only=True):
+    """Read the account's trades of the symbol since ``since``; the position was read before."""
+
+    since: int
+    position: Position
+    rules: SymbolRules | None
+
+
+class PassGate(Effect, frozen=True, kw_only=True):
+    """Hold a connection and a rate token, take the time, and pass the gate with a SENDING record."""
+
+    attempt: int
+    client_order_id: str
+    side: Side
+    quantity: Decimal
+    position: Position
+    expires_at: int | None
+
+
+class Send(Effect, frozen=True, kw_only=True):
+    """Send the attempt, once, with the journalled timestamp."""
+
+    sending: Sending
+
+
+class QueryOrder(Effect, frozen=True, kw_only=True):
+    """Read the venue's time, then ask for the order by its client order id."""
+
+    client_order_id: str
+
+
+class GatherEvidence(Effect, frozen=True, kw_only=True):
+    """Read the venue's time, then all orders and trades since ``since``, then the position."""
+
+    since: int
+
+
+class ReadTrades(Effect, frozen=True, kw_only=True):
+    """Read the trades of one order."""
+
+    order_id: int
+
+
+class Publish(Effect, frozen=True, kw_only=True):
+    """Publish the outcome; it is durable or it is not the outcome."""
+
+    ended: Ended
+
+
+class Rest(Effect, frozen=True, kw_only=True):
+    """Nothing more to do."""
+
+
+AnyEffect = (
+    ReadPosition | ReadHistory | PassGate | Send | QueryOrder | GatherEvidence | ReadTrades | Publish | Rest
+)
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What ``decide`` says: the new state, the facts to journal, and the one effect."""
+
+    state: State
+    facts: tuple[AnyFact, ...]
+    effect: AnyEffect

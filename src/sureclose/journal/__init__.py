@@ -1,0 +1,1 @@
+"""The append-only record of what every close did, and the scripts that guard it."""

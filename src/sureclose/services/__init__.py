@@ -1,0 +1,1 @@
+"""One file a role, each a few lines around a domain function."""

@@ -1,0 +1,1 @@
+"""The wire of the log: codec, groups, readers, stage runner, embedded server."""

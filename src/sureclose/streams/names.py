@@ -1,0 +1,23 @@
+"""The streams of the pipeline and the groups that read them."""
+
+from enum import StrEnum
+
+
+class StreamName(StrEnum):
+    """A stream by its short name; the full name is the configured prefix and this."""
+
+    HARVEST_INTENT = "harvest.intent"
+    TRADE_INTENT = "trade.intent"
+    APPLY_PLAN = "apply.plan"
+    APPLY_RESULT = "apply.result"
+    EXECUTION_RESULT = "execution.result"
+    AUTHORITY_EVENTS = "authority.events"
+    DEAD_LETTER = "dead.letter"
+
+
+class GroupName(StrEnum):
+    """The consumer groups of the roles, by default."""
+
+    INTENT_EXECUTOR = "intent_executor_harvest"
+    APPLY_LAYER = "apply_layer"
+    EXECUTION_EXITS = "execution_service_exits"
