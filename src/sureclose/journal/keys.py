@@ -1,0 +1,64 @@
+"""The names of everything the journal keeps in the log.
+
+All of them start with the streams' prefix: on a cluster the prefix holds the hash tag, and what one script touches
+must share it.
+"""
+
+import msgspec
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """The keys of one account. ``account`` is the environment and the configured name, such as ``paper:main``."""
+
+    prefix: str
+    account: str
+
+    def _key(self, name: str) -> str:
+        return f"{self.prefix}sureclose:{self.account}:{name}"
+
+    @property
+    def journal(self) -> str:
+        """The stream of records."""
+        return self._key("journal")
+
+    @property
+    def open(self) -> str:
+        """Sorted set of unfinished closes by the time they were admitted: a start never scans."""
+        return self._key("open")
+
+    @property
+    def lease(self) -> str:
+        """Hash of owner and epoch, with a time to live."""
+        return self._key("lease")
+
+    @property
+    def epoch(self) -> str:
+        """Counter that only grows; each lease takes the next value."""
+        return self._key("epoch")
+
+    @property
+    def grant(self) -> str:
+        """Hash of the component that may execute machine closes."""
+        return self._key("grant")
+
+    @property
+    def freeze(self) -> str:
+        """Present while no grant counts."""
+        return self._key("freeze")
+
+    @property
+    def pulse(self) -> str:
+        """Hash of what the executor last reported of itself."""
+        return self._key("pulse")
+
+    def close(self, plan_id: str) -> str:
+        """Hash of one close: head of its chain, number of attempts, state, ids of its records."""
+        return self._key(f"close:{plan_id}")
+
+    def flight(self, symbol: str, position_side: str) -> str:
+        """Which close may have an order of this symbol and side in flight."""
+        return self._key(f"flight:{symbol}:{position_side}")
+
+    def warrant(self, intent_id: str) -> str:
+        """A person's right to one close; holds the plan it is for and expires by itself."""
+        return self._key(f"warrant:{intent_id}")

@@ -1,0 +1,44 @@
+"""The lease: which process uses the grant now. Its epoch only grows, and every script checks it."""
+
+import msgspec
+
+from sureclose.journal import scripts
+from sureclose.journal.keys import Keys
+from sureclose.streams.wire import Wire
+
+TTL_MS = 3_000
+"""How long a lease outlives its last renewal: the longest pause of a holder that nobody notices."""
+
+_take = scripts.load("lease_take")
+_renew = scripts.load("lease_renew")
+_drop = scripts.load("lease_drop")
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A held lease. It is only worth what the scripts say: a paused holder may not know that it lost it."""
+
+    owner: str
+    epoch: int
+
+
+async def take(wire: Wire, keys: Keys, owner: str, ttl_ms: int = TTL_MS) -> Lease | None:
+    """The lease with a new epoch, or ``None`` while another process holds it."""
+    epoch = await _take.call(wire, [keys.lease, keys.epoch], [owner, ttl_ms])
+    assert isinstance(epoch, int)
+    return Lease(owner, epoch) if epoch else None
+
+
+async def renew(wire: Wire, keys: Keys, lease: Lease, ttl_ms: int = TTL_MS) -> bool:
+    """Whether the lease is still held; if so, for another ``ttl_ms`` milliseconds."""
+    return bool(await _renew.call(wire, [keys.lease], [lease.owner, lease.epoch, ttl_ms]))
+
+
+async def drop(wire: Wire, keys: Keys, lease: Lease) -> None:
+    """Give the lease up, so that the next process need not wait for it to run out."""
+    await _drop.call(wire, [keys.lease], [lease.owner, lease.epoch])
+
+
+async def holder(wire: Wire, keys: Keys) -> Lease | None:
+    """Who holds the lease now."""
+    owner, epoch = await wire.execute_command(b"HMGET", keys.lease, "owner", "epoch")
+    return Lease(owner.decode(), int(epoch)) if owner is not None else None

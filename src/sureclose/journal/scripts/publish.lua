@@ -1,0 +1,40 @@
+-- KEYS: close, journal, open, lease, flight, entry stream, then the stream of each event.
+-- ARGV: owner, epoch, head, plan id, state, retention in ms, group, records, entry ids (a count, then each), events (for
+-- each key from the seventh on: a count of fields and values, then each).
+local refused = fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3])
+if refused then
+  return { refused, '' }
+end
+must_be(KEYS[1], 'hash')
+must_be(KEYS[3], 'zset')
+must_be(KEYS[5], 'string')
+must_be(KEYS[2], 'stream')
+for index = 6, #KEYS do
+  must_be(KEYS[index], 'stream')
+end
+local at = record(KEYS[1], KEYS[2], ARGV[4], 8)
+local entries = tonumber(ARGV[at])
+local acknowledge = { KEYS[6], ARGV[7] }
+for index = 1, entries do
+  acknowledge[index + 2] = ARGV[at + index]
+end
+at = at + entries + 1
+for index = 7, #KEYS do
+  local size = tonumber(ARGV[at])
+  local add = { KEYS[index], '*' }
+  for offset = 1, size do
+    add[offset + 2] = ARGV[at + offset]
+  end
+  redis.call('XADD', unpack(add))
+  at = at + size + 1
+end
+if entries > 0 then
+  redis.call('XACK', unpack(acknowledge))
+end
+redis.call('HSET', KEYS[1], 'state', ARGV[5])
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
+redis.call('ZREM', KEYS[3], ARGV[4])
+if redis.call('GET', KEYS[5]) == ARGV[4] then
+  redis.call('DEL', KEYS[5])
+end
+return { 'OK', '' }

@@ -1,0 +1,246 @@
+"""The journal in the log: append, gate and publish, each one script, each fenced by lease and chain."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from sureclose.domain.events import EntryRef
+from sureclose.domain.facts import AnyFact, Ended
+from sureclose.domain.outcome import OutcomeKind
+from sureclose.journal import scripts
+from sureclose.journal.keys import Keys
+from sureclose.journal.lease import Lease
+from sureclose.journal.record import Body, ChainBroken, Head, Record, Writer, extend, verify
+from sureclose.streams.script import Script
+from sureclose.streams.wire import Wire
+
+RETENTION_MS = 7 * 24 * 3_600_000
+"""How long a finished close is remembered by its id: longer than the longest admissible expiry (one day)."""
+
+_append = scripts.load("append")
+_gate = scripts.load("gate")
+_publish = scripts.load("publish")
+
+
+class Verdict(StrEnum):
+    """What a script said. All but OK mean that nothing was written."""
+
+    OK = "OK"
+    STALE_LEASE = "STALE_LEASE"
+    STALE_HEAD = "STALE_HEAD"
+    STALE_ATTEMPT = "STALE_ATTEMPT"
+    FROZEN = "FROZEN"
+    NOT_AUTHORISED = "NOT_AUTHORISED"
+    BUSY = "BUSY"
+
+
+class Fenced(Exception):
+    """Another process has taken this close up. Nothing was written; leave it alone."""
+
+
+class Announcement(msgspec.Struct, frozen=True):
+    """One event that is published with an outcome: the full stream name and its fields."""
+
+    stream: str
+    fields: dict[str, str]
+
+
+class Chain:
+    """The journal of one close as this process has it: where it stands, and what was said but not yet written."""
+
+    def __init__(self, plan_id: str, head: Head = Head()) -> None:  # noqa: B008 - a Head is immutable
+        self.plan_id = plan_id
+        self.head = head
+        self.unwritten: list[AnyFact] = []
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A close as the log has it. ``state`` is OPEN, SKIPPED or DONE."""
+
+    head: Head
+    state: str
+    bodies: tuple[Body, ...]
+
+    @property
+    def facts(self) -> tuple[AnyFact, ...]:
+        return tuple(body.fact for body in self.bodies)
+
+
+class Journal:
+    """The journal of one account. ``wall`` gives wall clock milliseconds for the records' own times."""
+
+    def __init__(self, wire: Wire, keys: Keys, wall: Callable[[], int]) -> None:
+        self._wire = wire
+        self._wall = wall
+        self.keys = keys
+
+    async def load(self, plan_id: str) -> Loaded | None:
+        """The records of a close, verified; ``None`` when the log has never heard of it."""
+        found = await self._wire.execute_command(
+            b"HMGET", self.keys.close(plan_id), "head", "state", "records"
+        )
+        head, state, ids = (None if value is None else value.decode() for value in found)
+        if head is None:
+            return None
+        records = await self._records((ids or "").split())
+        chain, bodies = verify(records)
+        if chain.hash != head:
+            raise ChainBroken(f"the records of plan {plan_id} end at {chain.hash} and should end at {head}")
+        return Loaded(chain, state or "OPEN", tuple(bodies))
+
+    async def _records(self, ids: Sequence[str]) -> list[Record]:
+        replies = await asyncio.gather(
+            *(self._wire.execute_command(b"XRANGE", self.keys.journal, id_, id_) for id_ in ids)
+        )
+        return [_record(entry[1]) for reply in replies for entry in reply]
+
+    async def state(self, plan_id: str) -> str | None:
+        """OPEN, SKIPPED or DONE without reading the records; ``None`` when the close is unknown."""
+        state = await self._wire.execute_command(b"HGET", self.keys.close(plan_id), "state")
+        return None if state is None else state.decode()
+
+    async def open_plans(self) -> list[str]:
+        """The unfinished closes, oldest first."""
+        plans = await self._wire.execute_command(b"ZRANGE", self.keys.open, 0, -1)
+        return [plan.decode() for plan in plans]
+
+    async def append(self, chain: Chain, lease: Lease) -> None:
+        """Write what the chain holds unwritten; raises ``Fenced`` when it is another process's now."""
+        if not chain.unwritten:
+            return
+        head, args = self._records_args(chain, lease, ())
+        verdict = await self._call(
+            _append,
+            [self.keys.close(chain.plan_id), self.keys.journal, self.keys.open, self.keys.lease],
+            [lease.owner, lease.epoch, chain.head.hash, chain.plan_id, self._wall(), *args],
+        )
+        if verdict is not Verdict.OK:
+            raise Fenced(verdict)
+        self._written(chain, head)
+
+    async def gate(
+        self,
+        chain: Chain,
+        lease: Lease,
+        *,
+        component: str,
+        intent_id: str,
+        symbol: str,
+        position_side: str,
+        attempt: int,
+    ) -> Verdict:
+        """Write what the chain holds, SENDING as its last fact, if and only if the attempt may be sent now.
+
+        One script checks lease and epoch, the chain, the attempt's number, the grant or a warrant for this plan, the
+        freeze, and single flight. It can't check the venue's position or time.
+        """
+        keys = self.keys
+        head, args = self._records_args(chain, lease, ())
+        verdict = await self._call(
+            _gate,
+            [
+                keys.close(chain.plan_id),
+                keys.journal,
+                keys.open,
+                keys.lease,
+                keys.flight(symbol, position_side),
+                keys.grant,
+                keys.freeze,
+                keys.warrant(intent_id),
+            ],
+            [
+                lease.owner,
+                lease.epoch,
+                chain.head.hash,
+                chain.plan_id,
+                self._wall(),
+                attempt,
+                component,
+                *args,
+            ],
+        )
+        if verdict in {Verdict.STALE_LEASE, Verdict.STALE_HEAD, Verdict.STALE_ATTEMPT}:
+            raise Fenced(verdict)
+        if verdict is Verdict.OK:
+            self._written(chain, head)
+        return verdict
+
+    async def publish(
+        self,
+        chain: Chain,
+        lease: Lease,
+        ended: Ended,
+        *,
+        symbol: str,
+        position_side: str,
+        group: str,
+        entries: Sequence[EntryRef],
+        announce: Callable[[str], Iterable[Announcement]],
+    ) -> None:
+        """The outcome, its announcements and the acknowledgement of its entries, all or nothing.
+
+        ``entries`` are of one stream. ``announce`` is told the hash of the last record, which is the evidence.
+        """
+        keys = self.keys
+        head, args = self._records_args(chain, lease, (ended,))
+        announcements = list(announce(head.hash))
+        skipped = ended.outcome.kind is OutcomeKind.SKIPPED
+        events: list[str | int] = []
+        for announcement in announcements:
+            events.append(2 * len(announcement.fields))
+            events.extend(part for pair in announcement.fields.items() for part in pair)
+        verdict = await self._call(
+            _publish,
+            [
+                keys.close(chain.plan_id),
+                keys.journal,
+                keys.open,
+                keys.lease,
+                keys.flight(symbol, position_side),
+                entries[0].stream if entries else keys.journal,
+                *(announcement.stream for announcement in announcements),
+            ],
+            [
+                lease.owner,
+                lease.epoch,
+                chain.head.hash,
+                chain.plan_id,
+                "SKIPPED" if skipped else "DONE",
+                RETENTION_MS,
+                group,
+                *args,
+                len(entries),
+                *(entry.entry_id for entry in entries),
+                *events,
+            ],
+        )
+        if verdict is not Verdict.OK:
+            raise Fenced(verdict)
+        self._written(chain, head)
+
+    def _records_args(
+        self, chain: Chain, lease: Lease, more: tuple[AnyFact, ...]
+    ) -> tuple[Head, list[bytes | str | int]]:
+        writer = Writer(self.keys.account, lease.owner, lease.epoch)
+        known = [*chain.unwritten, *more]
+        head, records = extend(chain.head, chain.plan_id, known, writer, self._wall())
+        args: list[bytes | str | int] = [len(records)]
+        for record in records:
+            args += [record.kind, record.body, record.hash]
+        return head, args
+
+    def _written(self, chain: Chain, head: Head) -> None:
+        chain.head = head
+        chain.unwritten = []
+
+    async def _call(self, script: Script, keys: list[str], args: list[bytes | str | int]) -> Verdict:
+        reply = await script.call(self._wire, keys, args)
+        assert isinstance(reply, list)
+        return Verdict(reply[0].decode())
+
+
+def _record(flat: list[bytes]) -> Record:
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    return Record(fields[b"kind"].decode(), fields[b"body"], fields[b"hash"].decode())
