@@ -1,5 +1,6 @@
 """The one table of actions: what each word closes. A word that is not in it closes nothing and is refused."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -96,3 +97,39 @@ def canonical(word: str) -> str:
 def classify_action(word: str) -> Action:
     """What the word closes; total, for what is not in the table is ``Unknown``."""
     return ACTIONS.get(canonical(word), _UNKNOWN)
+
+
+class Amount(msgspec.Struct, frozen=True):
+    """How much an entry closes: at least one of the two is set, and ``quantity`` is a maximum."""
+
+    action: str
+    fraction: Decimal | None
+    quantity: Decimal | None
+
+
+class AmountError(ValueError):
+    """What was stated is no amount, or is two. State the action's own fraction, or leave the fraction out."""
+
+
+def amount_of(
+    word: str, stated: Sequence[Decimal], quantity: Decimal | None, default: Decimal | None = None
+) -> Amount:
+    """The amount on which the action and all ``stated`` fractions agree; raises ``AmountError``.
+
+    ``default`` counts where neither a word nor an amount was given: an approved CLOSE closes all. The answer names
+    an action that agrees with its amount, so that it can be written and read again.
+    """
+    action = classify_action(word)
+    if word and isinstance(action, Unknown | NotClosing):
+        raise AmountError(f"{word!r} closes nothing")
+    fractions = [action.fraction, *stated] if isinstance(action, Closes) else list(stated)
+    if any(fraction != fractions[0] for fraction in fractions):
+        raise AmountError(f"{word or 'the entry'} says {' and '.join(map(str, fractions))} of the position")
+    fraction = fractions[0] if fractions else None
+    if isinstance(action, Trades) and quantity is None:
+        raise AmountError(f"a reducing {word} needs a quantity")
+    if not word and fraction is None and quantity is None:
+        fraction = default
+    if fraction is None and quantity is None:
+        raise AmountError(f"{word or 'the entry'} needs a fraction or a quantity")
+    return Amount(word or (CLOSE if fraction == ALL else PARTIAL_CLOSE), fraction, quantity)

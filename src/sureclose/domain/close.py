@@ -35,7 +35,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     sized: facts.Sized | None = None
     attempt: int = 0
     attempts: tuple[Sending, ...] = ()
-    order_ids: tuple[int, ...] = ()
+    orders: tuple[OrderReport, ...] = ()
+    """This close's orders as they were first seen."""
     trades: tuple[Trade, ...] = ()
     strays: tuple[OrderReport, ...] = ()
     """Orders of attempts other than the current one, seen late; their fills are ours and must be read."""
@@ -48,6 +49,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     def filled(self) -> Decimal:
         """The sum of this close's own trades: the only source of the remainder."""
         return sum((trade.quantity for trade in self.trades), ZERO)
+
+    @property
+    def order_ids(self) -> tuple[int, ...]:
+        return tuple(order.order_id for order in self.orders)
 
     @property
     def average_price(self) -> Decimal | None:
@@ -191,7 +196,7 @@ def _seen(state: _Open, order: OrderReport) -> State:
 def _with_order(progress: Progress, order: OrderReport) -> Progress:
     if order.order_id in progress.order_ids:
         return progress
-    return msgspec.structs.replace(progress, order_ids=(*progress.order_ids, order.order_id))
+    return msgspec.structs.replace(progress, orders=(*progress.orders, order))
 
 
 def _newer(known: OrderReport, seen: OrderReport) -> OrderReport:

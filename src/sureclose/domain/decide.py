@@ -22,6 +22,7 @@ from sureclose.domain.history import increased, went_through_zero
 from sureclose.domain.ids import client_order_id_for
 from sureclose.domain.market import Class, OrderReport, Position, Refusal, SymbolRules, Trade
 from sureclose.domain.outcome import Outcome, OutcomeKind
+from sureclose.domain.planning import too_old
 from sureclose.domain.policy import Policy
 from sureclose.domain.quantity import ZERO, next_chunk, target_of
 from sureclose.domain.steps import AnyEffect, AnyEvent, Step
@@ -89,10 +90,8 @@ def _received(state: New | Done, event: AnyEvent, policy: Policy) -> Step:
 
 def _stale(progress: Progress, now: int, policy: Policy) -> str:
     """Age at admission and when a process takes the close up; empty when the decision may still be executed."""
-    decision = progress.decision
-    if decision.expires_at is not None:
-        return "expired" if now > decision.expires_at else ""
-    return "expired" if now > decision.origin_at + policy.max_age else ""
+    veto = too_old(progress.decision, now, policy.max_age)
+    return "" if veto is None else veto.rule
 
 
 # Between attempts --------------------------------------------------------------------------------------------------
@@ -111,6 +110,8 @@ def _waiting(state: Waiting, event: AnyEvent, policy: Policy) -> Step:
             return _sized_or_gated(state, event.position, event.rules, None, event.now, policy)
         case steps.HistoryRead():
             return _sized_or_gated(state, event.position, event.rules, event.trades, event.now, policy)
+        case steps.NotListed():
+            return _stop(progress, "unknown_symbol", kind=OutcomeKind.REFUSED)
         case steps.ReadFailed():
             if _expired(progress, event.now):
                 return _stop(progress, "expired")
@@ -136,14 +137,12 @@ def _expired(progress: Progress, now: int) -> bool:
 def _sized_or_gated(
     state: Waiting,
     position: Position,
-    rules: SymbolRules | None,
+    rules: SymbolRules,
     history: tuple[Trade, ...] | None,
     now: int,
     policy: Policy,
 ) -> Step:
     progress = state.progress
-    if rules is None:
-        return _stop(progress, "unknown_symbol", kind=OutcomeKind.REFUSED)
     if not _counts(position, progress):
         return _again(state, policy)
     if position.amount == 0:
@@ -398,10 +397,8 @@ def _confirming(state: Confirming, event: AnyEvent, policy: Policy) -> Step:
             return _not_flat(state, event, policy)
         case steps.OrderSeen():
             return _see(state, event, policy)
-        case steps.ReadFailed():
-            return _again(state, policy)
         case _:
-            return Step(state, (), standing(state, policy))
+            return _again(state, policy)
 
 
 def _read_back(state: Confirming, event: steps.PositionRead, policy: Policy) -> Step:

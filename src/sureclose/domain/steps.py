@@ -35,17 +35,19 @@ class Taken(Event, frozen=True, kw_only=True):
 
 
 class PositionRead(Event, frozen=True, kw_only=True):
-    """``rules`` is ``None`` when the venue does not list the symbol."""
-
     position: Position
-    rules: SymbolRules | None
+    rules: SymbolRules
+
+
+class NotListed(Event, frozen=True, kw_only=True):
+    """The venue answered that it has no such symbol."""
 
 
 class HistoryRead(Event, frozen=True, kw_only=True):
     """The account's trades of the symbol since a time, all of them, and the position they lead to."""
 
     position: Position
-    rules: SymbolRules | None
+    rules: SymbolRules
     trades: tuple[Trade, ...]
 
 
@@ -122,6 +124,7 @@ AnyEvent = (
     Received
     | Taken
     | PositionRead
+    | NotListed
     | HistoryRead
     | ReadFailed
     | GatePassed
@@ -154,7 +157,7 @@ class ReadHistory(Effect, frozen=True, kw_only=True):
 
     since: int
     position: Position
-    rules: SymbolRules | None
+    rules: SymbolRules
 
 
 class PassGate(Effect, frozen=True, kw_only=True):

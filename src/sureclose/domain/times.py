@@ -63,9 +63,7 @@ def parse_time(text: str) -> int:
 
 def iso_ms(ms: int) -> str:
     """ISO 8601 in UTC with milliseconds: the one form that is written, exact under ``parse_time``."""
-    return (
-        (_EPOCH_START + ms * _MILLISECOND).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    return (_EPOCH_START + ms * _MILLISECOND).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _covered(decimals: str | None) -> int:

@@ -62,6 +62,8 @@ class Loaded(msgspec.Struct, frozen=True):
     head: Head
     state: str
     bodies: tuple[Body, ...]
+    hashes: tuple[str, ...]
+    """The hash of each record, in the same order."""
 
     @property
     def facts(self) -> tuple[AnyFact, ...]:
@@ -88,7 +90,8 @@ class Journal:
         chain, bodies = verify(records)
         if chain.hash != head:
             raise ChainBroken(f"the records of plan {plan_id} end at {chain.hash} and should end at {head}")
-        return Loaded(chain, state or "OPEN", tuple(bodies))
+        hashes = tuple(record.hash for record in records)
+        return Loaded(chain, state or "OPEN", tuple(bodies), hashes)
 
     async def _records(self, ids: Sequence[str]) -> list[Record]:
         replies = await asyncio.gather(

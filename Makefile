@@ -1,0 +1,46 @@
+# Two commands do everything on a fresh machine: `make prove` and `make test`.
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+PYTHON ?= python3.11
+VENV := .venv
+CLIENTS := .venv-clients
+BIN := $(VENV)/bin
+PIP_FLAGS := --quiet --disable-pip-version-check
+
+.PHONY: prove test lint types check-tests clean
+
+prove: $(VENV)/.installed
+	$(BIN)/sureclose prove
+
+test: lint types check-tests
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-test
+	$(BIN)/mypy
+
+check-tests: $(VENV)/.installed-test $(CLIENTS)/.installed
+	$(BIN)/pytest
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml requirements/constraints.txt
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c requirements/constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c requirements/constraints.txt -e '.[test]'
+	touch $@
+
+# The exchange clients that the paper exchange is tested with pin what others must not be pinned to.
+$(CLIENTS)/.installed: requirements/clients.txt
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install $(PIP_FLAGS) -c requirements/clients-constraints.txt -r requirements/clients.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(CLIENTS) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,160 @@
+"""``sureclose close``: a person's close, from the wish to flat."""
+
+import asyncio
+import secrets
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import click
+import msgspec
+
+from sureclose.cli import exits
+from sureclose.cli.exits import Exit
+from sureclose.cli.session import Options, actor, opened
+from sureclose.domain.outcome import OutcomeKind
+from sureclose.domain.words import PositionSide
+from sureclose.operate.human import Asked, News, Stage, ask_to_close, news_of
+from sureclose.operate.session import Session
+
+
+class FractionType(click.ParamType[Decimal]):
+    """A decimal above 0 and at most 1."""
+
+    name = "fraction"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        try:
+            fraction = Decimal(str(value))
+        except InvalidOperation:
+            self.fail(f"{value!r} is not a number; half is 0.5", param, ctx)
+        if not fraction.is_finite() or not 0 < fraction <= 1:
+            self.fail(f"{value} is not above 0 and at most 1; half is 0.5, all is 1", param, ctx)
+        return fraction
+
+
+@click.command()
+@click.argument("symbol")
+@click.option(
+    "--side", type=click.Choice(["long", "short"]), help="Refuse unless the position is on this side."
+)
+@click.option(
+    "--fraction", type=FractionType(), default="1", show_default=True, help="How much of the position."
+)
+@click.option("--wait", is_flag=True, help="Return only with the terminal outcome.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds to wait."
+)
+@click.option("--intent-id", help="The name of this wish: the same id again is the same close.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.pass_obj
+def close(
+    options: Options,
+    symbol: str,
+    side: str | None,
+    fraction: Decimal,
+    *,
+    wait: bool,
+    timeout: float,
+    intent_id: str | None,
+    as_json: bool,
+) -> None:
+    """Close the position in SYMBOL, or a fraction of it, by your own warrant.
+
+    The wish goes the way of all wishes: intent, plan, decision, one reducing order, position read back. It needs a
+    running `sureclose run`.
+    """
+    position_side = PositionSide(side.upper()) if side else PositionSide.BOTH
+
+    async def command() -> Exit:
+        async with opened(options.load(), "close", may_start=False) as session:
+            try:
+                asked = await ask_to_close(
+                    session,
+                    symbol=symbol.upper() if symbol.isascii() else symbol,
+                    position_side=position_side,
+                    fraction=fraction,
+                    intent_id=intent_id or f"close-{secrets.token_hex(8)}",
+                    actor=actor(),
+                    reason="sureclose close",
+                )
+            except ValueError as error:
+                return exits.fail(Exit.ERROR, str(error))
+            if not wait:
+                _say(asked, None, as_json=as_json)
+                return Exit.DONE
+            return await _wait(session, asked, timeout, as_json=as_json)
+
+    exits.run(command)
+
+
+async def _wait(session: Session, asked: Asked, seconds: float, *, as_json: bool) -> Exit:
+    click.echo(f"plan {asked.plan_id}: intent {asked.entry_id} published", err=True)
+    try:
+        async with asyncio.timeout(seconds):
+            async for news in news_of(session, asked):
+                click.echo(f"plan {asked.plan_id}: {_line(news)}", err=True)
+                if news.stage in {Stage.ENDED, Stage.STOPPED}:
+                    _say(asked, news, as_json=as_json)
+                    return _code(news)
+    except TimeoutError:
+        pass
+    return exits.fail(
+        Exit.TIMEOUT,
+        f"no outcome within {seconds:g} s; the close goes on: `sureclose trace {asked.plan_id}` tells",
+    )
+
+
+def _line(news: News) -> str:
+    if news.stage is Stage.ENDED:
+        reason = news.fields.get("reason")
+        return f"{news.fields.get('outcome')}" + (f" ({reason})" if reason else "")
+    return str(news.stage)
+
+
+def _code(news: News) -> Exit:
+    """0 is: confirmed flat, or reduced as asked."""
+    if news.stage is Stage.STOPPED:
+        return Exit.ERROR
+    outcome, reason = news.fields.get("outcome"), news.fields.get("reason", "")
+    if outcome in {OutcomeKind.FLAT, OutcomeKind.ALREADY_FLAT}:
+        return Exit.DONE
+    if reason in {"frozen", "not_authorised"}:
+        return Exit.NOT_AUTHORISED
+    if outcome == OutcomeKind.REDUCED:
+        return Exit.ERROR if reason else Exit.DONE
+    return Exit.UNKNOWN if outcome == OutcomeKind.PARKED else Exit.ERROR
+
+
+_SHOWN = (
+    "symbol",
+    "outcome",
+    "reason",
+    "code",
+    "executed",
+    "filled_qty",
+    "avg_price",
+    "position_before",
+    "position_after",
+    "order_ids",
+    "client_order_ids",
+    "evidence",
+    "veto",
+)
+
+
+def _say(asked: Asked, news: News | None, *, as_json: bool) -> None:
+    known = {} if news is None else {name: news.fields[name] for name in _SHOWN if news.fields.get(name)}
+    state = "published" if news is None else str(news.stage)
+    document = {
+        "intent_id": asked.intent_id,
+        "plan_id": asked.plan_id,
+        "entry_id": asked.entry_id,
+        "state": state,
+        **known,
+    }
+    if as_json:
+        exits.print_json(msgspec.to_builtins(document))
+        return
+    width = max(map(len, document))
+    for name, value in document.items():
+        click.echo(f"{name:<{width}}  {value}")

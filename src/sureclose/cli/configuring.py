@@ -1,0 +1,109 @@
+"""``new-config`` and ``show-config``."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from sureclose import config as configuration
+from sureclose.cli import exits
+from sureclose.cli.exits import Exit
+from sureclose.cli.session import Options
+from sureclose.config import Config, ConfigError
+
+_REMARKS: Final = {
+    "redis": "The log: a Redis >= 7.0 or Valkey with appendfsync always, or our own.",
+    "redis.url": 'redis://, rediss://, unix://, or "embedded": a Valkey of our own in data.dir',
+    "redis.accept_everysec": "accept that a power cut may lose up to two seconds of the log",
+    "streams": "How the streams and groups are called.",
+    "streams.intents": "harvest.intent or trade.intent: what the intent executor reads",
+    "venue": "The exchange. Keys come from SURECLOSE__VENUE__API_KEY and SURECLOSE__VENUE__API_SECRET (or ..._FILE).",
+    "venue.environment": "paper, demo or live",
+    "venue.base_url": "overrides the environment's own, e.g. http://127.0.0.1:8080",
+    "venue.stream_url": "e.g. ws://127.0.0.1:8080, without a path",
+    "venue.recv_window_ms": "how long after its timestamp the venue may still accept an order",
+    "execution": "The close engine.",
+    "execution.path": "1A or 1B: which component holds the grant",
+    "execution.max_age_s": "how old an approval without expires_at may be when it is taken in",
+    "http": "/ping /health /ready /metrics",
+    "http.port": "0 takes a free one and prints it",
+    "http.token": "required for anything that moves money",
+    "alerts": "Where alarms go.",
+    "compat": "What older producers mean.",
+    "compat.execute_is_approval": "whether decision=EXECUTE approves a close",
+    "data": "The folder of the embedded log, the paper exchange and the evidence.",
+    "paper": "The paper exchange that run and prove start when venue.base_url is empty.",
+    "paper.positions": 'e.g. ["ETHUSDT=0.5@2400"]; only a fresh data folder takes them',
+}
+_ALWAYS: Final = frozenset(key for key in _REMARKS if "." in key)
+"""Keys that stand in the file; the others stand there as comments."""
+
+
+def template() -> str:
+    """A configuration with every key and its default, made from the code that reads it."""
+    lines = ["# Sureclose. SURECLOSE__SECTION__KEY in the environment wins over this file."]
+    for section, values in msgspec.to_builtins(Config()).items():
+        lines += ["", f"# {_REMARKS[section]}", f"[{section}]"]
+        for key, value in values.items():
+            name = f"{section}.{key}"
+            line = f"{key} = {_toml(value)}"
+            if value is None:
+                lines.append(f'# {key} = ""')
+            elif name in _ALWAYS:
+                lines.append(f"{line:<40} # {_REMARKS[name]}" if name in _REMARKS else line)
+            else:
+                lines.append(f"# {line}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """The values of a configuration are texts, numbers, booleans and lists of texts: JSON writes them as TOML does."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+@click.command("new-config")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default=configuration.DEFAULT_FILE)
+def new_config(file: Path) -> None:
+    """Write a configuration to FILE (./sureclose.toml), with every key and its default."""
+
+    async def command() -> Exit:
+        text = template()
+        tomllib.loads(text)
+        try:
+            with file.open("x") as stream:
+                stream.write(text)
+        except FileExistsError:
+            raise ConfigError(f"{file} exists already; name another file, or remove it") from None
+        except OSError as error:
+            raise ConfigError(f"{file}: {error.strerror}") from None
+        click.echo(f"wrote {file}")
+        return Exit.DONE
+
+    exits.run(command)
+
+
+@click.command("show-config")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.pass_obj
+def show_config(options: Options, *, as_json: bool) -> None:
+    """The configuration as it is in effect, from files and environment, secrets masked."""
+
+    async def command() -> Exit:
+        config = options.load()
+        shown = configuration.shown(config)
+        keys = configuration.credentials()
+        shown["venue"]["api_key"] = "set" if keys is not None else "not set"
+        if as_json:
+            exits.print_json(shown)
+            return Exit.DONE
+        for section, values in shown.items():
+            click.echo(f"[{section}]")
+            for key, value in values.items():
+                click.echo(f"{key} = {_toml(value) if value is not None else '(default)'}")
+            click.echo()
+        return Exit.DONE
+
+    exits.run(command)

@@ -1,0 +1,62 @@
+"""Exit codes, and the one place where an error becomes a line that says what to do."""
+
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from enum import IntEnum
+from typing import Any
+
+import click
+import msgspec
+import uvloop
+from redis.exceptions import RedisError
+
+from sureclose.config import ConfigError
+from sureclose.operate.host import HostFailed, NotRunning
+from sureclose.operate.human import NoExecutor
+from sureclose.streams.errors import DataFolderInUse, LogProblem
+from sureclose.venue.errors import VenueError
+
+
+class Exit(IntEnum):
+    """What the exit code says."""
+
+    DONE = 0
+    ERROR = 1
+    NOT_FOUND = 2
+    NOT_RUNNING = 3
+    CONFIG = 4
+    TIMEOUT = 5
+    UNKNOWN = 6
+    NOT_AUTHORISED = 7
+
+
+def run(command: Callable[[], Coroutine[Any, Any, Exit]]) -> None:
+    """Run a command to its exit code; errors that we know become one line on standard error."""
+    try:
+        code = uvloop.run(command())
+    except KeyboardInterrupt:
+        code = fail(Exit.ERROR, "interrupted; what was published goes on: `sureclose trace PLAN_ID` tells")
+    except ConfigError as error:
+        code = fail(Exit.CONFIG, str(error))
+    except (NotRunning, NoExecutor) as error:
+        code = fail(Exit.NOT_RUNNING, str(error) or (type(error).__doc__ or ""))
+    except (DataFolderInUse, HostFailed, LogProblem) as error:
+        code = fail(Exit.ERROR, str(error))
+    except VenueError as error:
+        remedy = f" ({error.remedy})" if error.remedy else ""
+        code = fail(Exit.ERROR, f"the venue: {error}{remedy}")
+    except RedisError as error:
+        code = fail(Exit.ERROR, f"the log: {error}; check redis.url and that the server answers")
+    sys.exit(code)
+
+
+def fail(code: Exit, message: str) -> Exit:
+    """Say what is wrong on standard error."""
+    click.echo(f"sureclose: {' '.join(message.split())}", err=True)
+    return code
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output, decimals as strings."""
+    click.echo(json.dumps(msgspec.to_builtins(value), indent=2))

@@ -1,0 +1,211 @@
+"""``sureclose prove``: six proofs of one close and its restart."""
+
+import json
+import secrets
+import sys
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from sureclose.cli import exits
+from sureclose.cli.exits import Exit
+from sureclose.cli.session import Options, actor, hosts_paper, opened
+from sureclose.config import Config
+from sureclose.domain.words import Mode
+from sureclose.operate.executor import ChildExecutor, Executor, RestartCommand
+from sureclose.operate.paper_control import PaperControl
+from sureclose.operate.prove import Order, Proven
+from sureclose.operate.prove import prove as show
+from sureclose.operate.session import Session
+from sureclose.services.settings import Role
+
+_SEEDS = {
+    "ETHUSDT": (Decimal("0.5"), Decimal(2400)),
+    "BTCUSDT": (Decimal("-0.010"), Decimal(64000)),
+    "SOLUSDT": (Decimal(10), Decimal(150)),
+}
+"""What is put on the paper exchange to be closed: a long and a short, with a third in reserve."""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the evidence goes.  [default: evidence/ in the data folder]",
+)
+@click.option(
+    "--symbols",
+    metavar="A,B",
+    help="Two symbols with open positions, to be closed. Needed with an external venue.",
+)
+@click.option("--yes", is_flag=True, help="Close these positions without asking.")
+@click.option(
+    "--restart-command", help="Restarts the executor instead of the SIGKILL of a process of our own."
+)
+@click.pass_obj
+def prove(
+    options: Options,
+    *,
+    as_json: bool,
+    out: Path | None,
+    symbols: str | None,
+    yes: bool,
+    restart_command: str | None,
+) -> None:
+    """Close two positions and show six facts: generated, consumed, placed, confirmed, flat, restart survived.
+
+    On the embedded paper exchange it puts the positions there itself. Elsewhere it closes two that exist, named with
+    --symbols, and never opens anything.
+    """
+
+    async def command() -> Exit:
+        config = options.load()
+        token = secrets.token_hex(4)
+        progress = _progress
+        progress("starting")
+        async with AsyncExitStack() as stack:
+            session = await stack.enter_async_context(opened(config, "prove", may_start=True))
+            if not session.host.started_here and restart_command is None and hosts_paper(config):
+                return exits.fail(
+                    Exit.ERROR,
+                    f"`sureclose {session.host.runtime.command}` (process {session.host.runtime.pid}) runs in this data "
+                    "folder; stop it, or say how to restart it with --restart-command",
+                )
+            control = None
+            if session.mode is Mode.PAPER:
+                control = await stack.enter_async_context(
+                    PaperControl(session.venue_settings.base_url, session.credentials)
+                )
+            chosen = await _chosen(session, config, symbols, control if hosts_paper(config) else None)
+            if isinstance(chosen, str):
+                return exits.fail(Exit.CONFIG, chosen)
+            if not hosts_paper(config) and not _agreed(session, chosen, yes=yes):
+                return exits.fail(Exit.ERROR, "nothing was closed")
+            folder = (out or session.folder / "evidence" / f"prove-{token}").resolve()
+            folder.mkdir(parents=True, exist_ok=True)
+            executor = _executor(options, restart_command, folder)
+            proven = await show(
+                session,
+                Order(*chosen, actor=actor()),
+                executor,
+                token=token,
+                progress=progress,
+                control=control,
+            )
+        _keep(folder, proven)
+        if as_json:
+            exits.print_json(_document(proven, folder))
+        else:
+            _table(proven, folder)
+        return Exit.DONE if proven.holds else Exit.ERROR
+
+    exits.run(command)
+
+
+def _progress(what: str) -> None:
+    click.echo(f"prove: {what}", err=True)
+
+
+def _executor(options: Options, restart_command: str | None, folder: Path) -> Executor:
+    if restart_command is not None:
+        return RestartCommand(restart_command)
+    files = [part for file in options.files for part in ("-c", str(file))]
+    command = [sys.executable, "-m", "sureclose", *files, "run", "--roles", ",".join(Role)]
+    return ChildExecutor(command, {"SURECLOSE__HTTP__PORT": "0"}, folder / "executor.log")
+
+
+async def _chosen(
+    session: Session, config: Config, symbols: str | None, seeds: PaperControl | None
+) -> tuple[str, str] | str:
+    """The two symbols to close, or what is wrong with the choice."""
+    wanted = [symbol.strip().upper() for symbol in (symbols or "").split(",") if symbol.strip()]
+    held = {position.symbol for position in await session.venue.positions()}
+    if seeds is not None and not wanted:
+        free = [symbol for symbol in _SEEDS if symbol not in held][:2]
+        if len(free) < 2:
+            return (
+                f"no two of {', '.join(_SEEDS)} are flat on the paper exchange; name two with --symbols A,B"
+            )
+        for symbol in free:
+            await seeds.seed(symbol, *_SEEDS[symbol])
+        return free[0], free[1]
+    if len(set(wanted)) != 2:
+        return (
+            f"name two symbols with open positions: --symbols A,B (open: {', '.join(sorted(held)) or 'none'})"
+        )
+    flat = [symbol for symbol in wanted if symbol not in held]
+    if flat:
+        return f"{', '.join(flat)} has no open position on {config.account}; nothing is opened to be closed"
+    return wanted[0], wanted[1]
+
+
+def _agreed(session: Session, chosen: tuple[str, str], *, yes: bool) -> bool:
+    """Real positions are closed on a person's word only; on live the account's name has to be typed as well."""
+    what = f"close {chosen[0]} and {chosen[1]} in full, at market, on {session.keys.account}"
+    if not yes:
+        if not sys.stdin.isatty():
+            _progress(f"this would {what}; say --yes")
+            return False
+        if not click.confirm(f"This will {what}. Go on?", err=True):
+            return False
+    if session.mode is Mode.LIVE:
+        name = session.venue_settings.account
+        typed: str = click.prompt(f"This is the live exchange. Type the account's name ({name})", err=True)
+        return typed == name
+    return True
+
+
+def _document(proven: Proven, folder: Path) -> dict[str, object]:
+    return {
+        "plan_id": proven.plan_id,
+        "holds": proven.holds,
+        "environment": proven.environment,
+        "symbol": proven.symbol,
+        "evidence_folder": str(folder),
+        "proofs": msgspec.to_builtins(proven.proofs),
+    }
+
+
+def _keep(folder: Path, proven: Proven) -> None:
+    """One file a proof, and one for all."""
+    for proof in proven.proofs:
+        content = {"plan_id": proven.plan_id, **msgspec.to_builtins(proof)}
+        (folder / f"proof-{proof.number}.json").write_text(json.dumps(content, indent=2) + "\n")
+    (folder / "proofs.json").write_text(json.dumps(_document(proven, folder), indent=2) + "\n")
+
+
+def _table(proven: Proven, folder: Path) -> None:
+    console = Console()
+    table = Table(title=f"plan {proven.plan_id} on {proven.environment}", title_justify="left")
+    table.add_column("#", justify="right")
+    table.add_column("proof")
+    table.add_column("holds")
+    table.add_column("evidence", overflow="fold")
+    for proof in proven.proofs:
+        holds = "[green]yes[/green]" if proof.holds else "[red]NO[/red]"
+        table.add_row(str(proof.number), proof.name, holds, "\n".join(_lines(proof.evidence)))
+    console.print(table)
+    console.print(
+        f"{sum(proof.holds for proof in proven.proofs)} of 6 hold. Evidence: {folder}", soft_wrap=True
+    )
+
+
+def _lines(evidence: dict[str, object]) -> list[str]:
+    lines = []
+    for name, value in evidence.items():
+        if name in {"plan_id", "records"}:
+            continue
+        if isinstance(value, list):
+            lines += [
+                f"{name}: {', '.join(f'{k}={v}' for k, v in item.items()) if isinstance(item, dict) else item}"
+                for item in value
+            ]
+        else:
+            lines.append(f"{name}: {value}")
+    return lines

@@ -1,0 +1,54 @@
+"""``sureclose run``: the services of one process."""
+
+import asyncio
+import signal
+
+import click
+
+from sureclose.cli import exits
+from sureclose.cli.exits import Exit
+from sureclose.cli.session import Options, opened
+from sureclose.operate import running
+from sureclose.services.settings import Role
+
+
+class RolesType(click.ParamType[tuple[Role, ...]]):
+    """A list of roles, separated by commas."""
+
+    name = "roles"
+
+    def convert(
+        self, value: str | tuple[Role, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Role, ...]:
+        if isinstance(value, tuple):
+            return value
+        words = [word.strip() for word in value.split(",") if word.strip()]
+        unknown = [word for word in words if word not in set(Role)]
+        if unknown or not words:
+            self.fail(
+                f"{', '.join(unknown) or 'nothing'} is no role; there are {', '.join(Role)}", param, ctx
+            )
+        return tuple(dict.fromkeys(map(Role, words)))
+
+
+@click.command()
+@click.option(
+    "--roles", type=RolesType(), default=",".join(Role), show_default=True, help="What this process does."
+)
+@click.pass_obj
+def run(options: Options, roles: tuple[Role, ...]) -> None:
+    """Run the pipeline: intent executor, apply layer and execution service, until SIGTERM or SIGINT.
+
+    A stop finishes what is under way and exits 0. The first process in a data folder also runs the embedded log, and
+    on paper the paper exchange.
+    """
+
+    async def command() -> Exit:
+        config = options.load()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with opened(config, "run", may_start=True) as session:
+            return Exit(await running.run(session, roles, stop, accept_everysec=config.redis.accept_everysec))
+
+    exits.run(command)

@@ -1,0 +1,59 @@
+"""From an intent to a plan, and from a plan to a decision: pure, and nearly empty on purpose.
+
+Gates made for entries do not apply to closes. No score, cap, list, cooldown or margin stops one here: they are passed
+on as they came. What may stop a close at this point is its age; all else is the engine's to see at the venue.
+"""
+
+from typing import Any
+
+from sureclose.domain.events import Decision, EntryRef, Intent, Plan, Veto, Wish
+from sureclose.domain.ids import plan_id_for
+from sureclose.domain.times import iso_ms
+from sureclose.domain.words import Mode, Verdict
+
+APPROVED = "close_approved"
+"""The reason code of an approval. It stands in ``reason_codes`` and never in a field for errors."""
+
+
+def plan_for(intent: Intent, entry: EntryRef, mode: Mode) -> Plan:
+    """The plan of an intent. The same intent gives the same plan, whoever makes it and how often."""
+    plan_id = plan_id_for(
+        intent.intent_id,
+        intent.symbol,
+        intent.position_side,
+        intent.action,
+        intent.fraction,
+        intent.quantity,
+    )
+    return Plan(**_wish(intent, entry, mode), plan_id=plan_id)
+
+
+def decision_for(plan: Plan, entry: EntryRef, mode: Mode, now: int, max_age: int) -> Decision:
+    """The verdict on a plan: CLOSE, or SKIP with the veto that says why. ``now`` and ``max_age`` in milliseconds."""
+    veto = too_old(plan, now, max_age)
+    return Decision(
+        **_wish(plan, entry, mode),
+        plan_id=plan.plan_id,
+        verdict=Verdict.CLOSE if veto is None else Verdict.SKIP,
+        approved=veto is None,
+        reason_codes=(*plan.reason_codes, APPROVED if veto is None else veto.rule),
+        veto=veto,
+    )
+
+
+def too_old(wish: Wish, now: int, max_age: int) -> Veto | None:
+    """The one rule of age: ``expires_at`` where it is given, else ``max_age`` from when the wish was first made."""
+    if wish.expires_at is not None:
+        if now <= wish.expires_at:
+            return None
+        return Veto("expired", f"expires_at {iso_ms(wish.expires_at)}", f"now {iso_ms(now)}")
+    age = now - wish.origin_at
+    if age <= max_age:
+        return None
+    return Veto("expired", f"max_age {max_age} ms", f"age {age} ms ({wish.age_source})")
+
+
+def _wish(wish: Wish, entry: EntryRef, mode: Mode) -> dict[str, Any]:
+    """What goes on unchanged, with one more entry in the cause and the environment it is meant for."""
+    carried = {name: getattr(wish, name) for name in Wish.__struct_fields__}
+    return carried | {"cause": (*wish.cause, entry), "mode": mode}

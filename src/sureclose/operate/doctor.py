@@ -1,0 +1,213 @@
+"""``doctor``: what has to be right before a close can be, one line a check, with what to do about each."""
+
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+import msgspec
+from redis.exceptions import RedisError
+
+from sureclose.domain.words import Mode
+from sureclose.journal import authority, lease
+from sureclose.operate.session import Session
+from sureclose.streams.errors import LogProblem
+from sureclose.streams.groups import GroupInfo, group_infos
+from sureclose.streams.names import StreamName
+from sureclose.venue.errors import VenueError
+
+_LIVELY_MS = 10_000
+"""A reader blocks for at most a second, so one that has been idle for longer than this is dead."""
+_CLOCK_WARNING_MS = 500
+
+
+class Status(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+    SKIP = "skip"
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One line: what was looked at, how it is, and what to do."""
+
+    name: str
+    status: Status
+    detail: str
+    remedy: str = ""
+
+
+async def examine(session: Session, *, accept_everysec: bool, execute_is_approval: bool) -> list[Check]:
+    """All checks. One that can't be made fails; it never counts as passed."""
+    checks: list[Check] = []
+    for name, work in (
+        ("log", lambda: _log(session, accept_everysec=accept_everysec)),
+        ("venue clock", lambda: _clock(session)),
+        ("venue keys", lambda: _keys(session)),
+        ("position mode", lambda: _mode(session)),
+        ("open positions", lambda: _positions(session)),
+        ("authority", lambda: _authority(session)),
+        ("executor", lambda: _executor(session)),
+    ):
+        checks.append(await _checked(name, work))
+    checks += await _wiring(session)
+    checks.append(_approval(execute_is_approval=execute_is_approval))
+    return checks
+
+
+async def _checked(name: str, work: Callable[[], Awaitable[Check]]) -> Check:
+    try:
+        return await work()
+    except VenueError as error:
+        remedy = error.remedy or "check venue.base_url, the network and the keys"
+        return Check(name=name, status=Status.FAIL, detail=str(error), remedy=remedy)
+    except (RedisError, LogProblem) as error:
+        return Check(
+            name=name, status=Status.FAIL, detail=str(error), remedy="check redis.url and the server"
+        )
+
+
+async def _log(session: Session, *, accept_everysec: bool) -> Check:
+    report = await session.log.check()
+    detail = f"{report.name} {report.version} at {session.log.address}, appendfsync {report.appendfsync or 'unknown'}"
+    why = report.not_durable_because
+    if why is None and report.maxmemory_policy in {"noeviction", ""}:
+        return Check(name="log", status=Status.OK, detail=detail)
+    if why is None:
+        return Check(
+            name="log",
+            status=Status.FAIL,
+            detail=f"{detail}, maxmemory-policy {report.maxmemory_policy}: records may be evicted",
+            remedy="set maxmemory-policy noeviction",
+        )
+    accepted = accept_everysec or session.mode is Mode.PAPER
+    return Check(
+        name="log",
+        status=Status.WARN if accepted else Status.FAIL,
+        detail=f"{detail}: {why}",
+        remedy="set appendonly yes and appendfsync always",
+    )
+
+
+async def _clock(session: Session) -> Check:
+    venue = session.venue
+    await venue.measure_clock()
+    skew, error = venue.clock.skew_ms(), venue.clock.error_ms()
+    detail = f"the venue's clock is {skew:+d} ms from this machine's, known to {error} ms"
+    if abs(skew) > _CLOCK_WARNING_MS:
+        remedy = "nothing needs to be done for orders, which use the venue's clock; set this machine's (NTP)"
+        return Check(name="venue clock", status=Status.WARN, detail=detail, remedy=remedy)
+    return Check(name="venue clock", status=Status.OK, detail=detail)
+
+
+async def _keys(session: Session) -> Check:
+    account = await session.venue.account()
+    detail = f"{session.keys.account} accepts our key"
+    if account.can_trade:
+        return Check(name="venue keys", status=Status.OK, detail=detail)
+    return Check(
+        name="venue keys",
+        status=Status.FAIL,
+        detail=f"{detail}, which may not trade",
+        remedy="give the key the right to trade futures",
+    )
+
+
+async def _mode(session: Session) -> Check:
+    if await session.venue.dual_side():
+        return Check(
+            name="position mode",
+            status=Status.FAIL,
+            detail="the account is in hedge mode, and this version closes in one-way mode only",
+            remedy="use an account in one-way mode",
+        )
+    return Check(name="position mode", status=Status.OK, detail="one-way")
+
+
+async def _positions(session: Session) -> Check:
+    held = await session.venue.positions()
+    detail = ", ".join(f"{position.symbol} {position.amount:f}" for position in held) or "none"
+    return Check(name="open positions", status=Status.OK, detail=detail)
+
+
+async def _authority(session: Session) -> Check:
+    standing = await authority.standing(session.wire, session.keys)
+    if standing.frozen:
+        return Check(
+            name="authority",
+            status=Status.WARN,
+            detail=f"frozen: {standing.freeze.get('reason', 'no reason recorded')}",
+            remedy="machine closes end as SKIPPED(frozen); `sureclose close` works by its own warrant",
+        )
+    if standing.component is None:
+        return Check(
+            name="authority",
+            status=Status.SKIP,
+            detail="nothing recorded yet",
+            remedy="the first `sureclose run` records it",
+        )
+    return Check(
+        name="authority",
+        status=Status.OK,
+        detail=f"{standing.component} holds the grant ({standing.grant.get('kind')})",
+    )
+
+
+async def _executor(session: Session) -> Check:
+    held = await lease.holder(session.wire, session.keys)
+    if held is None:
+        return Check(
+            name="executor",
+            status=Status.WARN,
+            detail="no process holds the lease, so nothing is executed",
+            remedy="start `sureclose run`",
+        )
+    return Check(name="executor", status=Status.OK, detail=f"{held.owner}, epoch {held.epoch}")
+
+
+async def _wiring(session: Session) -> list[Check]:
+    """Every stream that a stage writes has a live reader of the right group, and nobody reads beside it."""
+    streams = session.streams
+    expected = (
+        (streams.full(streams.intents), streams.intent_executor_group),
+        (streams.full(StreamName.APPLY_PLAN), streams.apply_layer_group),
+        (streams.full(StreamName.APPLY_RESULT), streams.execution_group),
+    )
+    checks = []
+    for stream, group in expected:
+        name = f"wiring {stream}"
+        try:
+            checks.append(_reader(name, group, await group_infos(session.wire, stream)))
+        except RedisError as error:
+            checks.append(
+                Check(name=name, status=Status.FAIL, detail=str(error), remedy="check the log and its rights")
+            )
+    return checks
+
+
+def _reader(name: str, group: str, infos: list[GroupInfo]) -> Check:
+    ours = next((info for info in infos if info.group == group), None)
+    others = ", ".join(info.group for info in infos if info.group != group)
+    beside = f"; other groups: {others}" if others else ""
+    if ours is None:
+        return Check(
+            name=name,
+            status=Status.WARN,
+            detail=f"no group {group}{beside}",
+            remedy="start `sureclose run`: it makes the group at the beginning of the stream",
+        )
+    lag = "unknown" if ours.lag is None else str(ours.lag)
+    live = [consumer.name for consumer in ours.consumers if consumer.idle_ms < _LIVELY_MS]
+    detail = f"{group}: lag {lag}, pending {ours.pending}, live {', '.join(live) or 'nobody'}{beside}"
+    if live:
+        return Check(name=name, status=Status.OK, detail=detail)
+    return Check(name=name, status=Status.WARN, detail=detail, remedy="start `sureclose run`")
+
+
+def _approval(*, execute_is_approval: bool) -> Check:
+    if execute_is_approval:
+        return Check(
+            name="execute_is_approval",
+            status=Status.WARN,
+            detail="decision=EXECUTE counts as an approval",
+            remedy="set compat.execute_is_approval = false once every producer says CLOSE",
+        )
+    return Check(name="execute_is_approval", status=Status.OK, detail="false: only decision=CLOSE approves")

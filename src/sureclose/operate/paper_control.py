@@ -1,0 +1,48 @@
+"""The paper exchange's own controls, for ``prove``: a position to close, and an answer that is late."""
+
+from decimal import Decimal
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from sureclose.venue.secret import Credentials
+
+
+class PaperControl:
+    """A client of the control API under ``/paper/v1``; nothing on the way of a close uses it."""
+
+    def __init__(self, base_url: str, credentials: Credentials) -> None:
+        self._base = base_url.rstrip("/")
+        self._session = aiohttp.ClientSession(
+            headers={"X-MBX-APIKEY": credentials.api_key.reveal()},
+            timeout=aiohttp.ClientTimeout(total=5),
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+
+    async def seed(self, symbol: str, amount: Decimal, entry_price: Decimal) -> None:
+        """A position by fiat, a day old, without order or trade."""
+        await self._post(
+            "positions",
+            {"symbol": symbol, "amount": format(amount, "f"), "entry_price": format(entry_price, "f")},
+        )
+
+    async def delay_answers(self, count: int, ms: int) -> None:
+        """The next orders are executed at once and answered late, so that a process can die in mid-send."""
+        await self._post("faults", {"fault": "answer_delayed", "count": count, "ms": ms})
+
+    async def _post(self, path: str, body: dict[str, object]) -> None:
+        async with self._session.post(f"{self._base}/paper/v1/{path}", json=body) as answer:
+            if answer.status != 200:
+                raise RuntimeError(f"the paper exchange refused {path}: {await answer.text()}")

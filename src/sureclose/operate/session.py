@@ -1,0 +1,48 @@
+"""What an operator's command works with: the log, the account's journal, the venue."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from sureclose.domain.words import Mode
+from sureclose.journal.keys import Keys
+from sureclose.journal.store import Journal
+from sureclose.operate.host import Host
+from sureclose.services.reading import Wiring
+from sureclose.services.settings import ExecutionSettings, HttpSettings, StreamSettings
+from sureclose.streams.connection import Log
+from sureclose.streams.wire import Wire
+from sureclose.venue.environments import VenueSettings
+from sureclose.venue.rest import BinanceRest
+from sureclose.venue.secret import Credentials
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One command's view of one deployment. ``wall`` is wall clock milliseconds, ``monotonic`` seconds."""
+
+    log: Log
+    host: Host
+    streams: StreamSettings
+    execution: ExecutionSettings
+    http: HttpSettings
+    venue_settings: VenueSettings
+    credentials: Credentials
+    venue: BinanceRest
+    keys: Keys
+    wiring: Wiring
+    folder: Path
+    wall: Callable[[], int]
+    monotonic: Callable[[], float]
+
+    @property
+    def wire(self) -> Wire:
+        return self.log.commands()
+
+    @property
+    def mode(self) -> Mode:
+        return self.venue_settings.environment
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.wire, self.keys, self.wall)

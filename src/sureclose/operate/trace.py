@@ -1,0 +1,159 @@
+"""``trace``: one plan from the wish to the proof, with the times between, as the log and the journal have it."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from sureclose.domain import facts
+from sureclose.domain.events import EntryRef
+from sureclose.domain.times import iso_ms
+from sureclose.journal.record import Body
+from sureclose.operate.session import Session
+from sureclose.streams.names import StreamName
+from sureclose.streams.wire import id_key, pairs
+
+_SEARCHED = 20_000
+"""How many of the newest entries of a stream are searched for a plan that never reached the journal."""
+_PAGE = 1_000
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened. ``at`` is milliseconds: the entry id's, or the record's own time."""
+
+    step: str
+    at: int
+    where: str
+    """The entry, or the hash of the record."""
+    facts: dict[str, Any]
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything known of a plan, oldest first. ``state`` is OPEN, DONE, SKIPPED, or ``not executed``."""
+
+    plan_id: str
+    intent_id: str
+    state: str
+    moments: tuple[Moment, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        first = self.moments[0].at if self.moments else 0
+        previous = first
+        steps = []
+        for moment in self.moments:
+            steps.append(
+                {
+                    "step": moment.step,
+                    "at": iso_ms(moment.at),
+                    "since_start_ms": moment.at - first,
+                    "since_last_ms": moment.at - previous,
+                    "where": moment.where,
+                    **moment.facts,
+                }
+            )
+            previous = moment.at
+        return {
+            "plan_id": self.plan_id,
+            "intent_id": self.intent_id,
+            "state": self.state,
+            "steps": steps,
+        }
+
+
+async def trace(session: Session, plan_id: str) -> Trace | None:
+    """The plan's story, or ``None`` when neither the journal nor the streams know it."""
+    loaded = await session.journal.load(plan_id)
+    if loaded is None:
+        return await _never_executed(session, plan_id)
+    moments: list[Moment] = []
+    intent_id = ""
+    seen: set[EntryRef] = set()
+    for body in loaded.bodies:
+        if isinstance(body.fact, facts.Admitted):
+            intent_id = body.fact.decision.intent_id
+            for ref in (*body.fact.decision.cause, body.fact.entry):
+                if ref not in seen:
+                    seen.add(ref)
+                    moments += await _entry(session, ref)
+    journalled = map(_moment, loaded.bodies, loaded.hashes)
+    published = [moment async for moment in _published(session, plan_id, loaded.bodies[0].at)]
+    return Trace(
+        plan_id=plan_id,
+        intent_id=intent_id,
+        state=loaded.state,
+        moments=(*moments, *journalled, *published),
+    )
+
+
+def _moment(body: Body, hash_: str) -> Moment:
+    plain = msgspec.to_builtins(body.fact)
+    kind = plain.pop("fact")
+    return Moment(step=kind, at=body.at, where=f"record {hash_[:12]}", facts={"by": body.worker, **plain})
+
+
+async def _entry(session: Session, ref: EntryRef) -> list[Moment]:
+    found = await session.wire.execute_command(b"XRANGE", ref.stream, ref.entry_id, ref.entry_id)
+    if not found:
+        return [
+            Moment(
+                step=_short(session, ref.stream),
+                at=id_key(ref.entry_id)[0],
+                where=str(ref),
+                facts={"trimmed": True},
+            )
+        ]
+    return [_stream_moment(session, ref, _texts(found[0][1]))]
+
+
+def _stream_moment(session: Session, ref: EntryRef, fields: dict[str, str]) -> Moment:
+    return Moment(step=_short(session, ref.stream), at=id_key(ref.entry_id)[0], where=str(ref), facts=fields)
+
+
+def _short(session: Session, stream: str) -> str:
+    return stream.removeprefix(session.streams.prefix)
+
+
+async def _published(session: Session, plan_id: str, since: int) -> AsyncIterator[Moment]:
+    """What was published of the plan after its close began: the confirmation and the result."""
+    for name in (StreamName.APPLY_RESULT, StreamName.EXECUTION_RESULT):
+        stream = session.streams.full(name)
+        start = str(since)
+        for _ in range(_SEARCHED // _PAGE):
+            page = await session.wire.execute_command(b"XRANGE", stream, start, b"+", b"COUNT", _PAGE)
+            for entry_id, flat in page:
+                fields = _texts(flat)
+                if fields.get("plan_id") == plan_id and "outcome" in fields:
+                    yield _stream_moment(session, EntryRef(stream, entry_id.decode()), fields)
+            if len(page) < _PAGE:
+                break
+            start = "(" + page[-1][0].decode()
+
+
+async def _never_executed(session: Session, plan_id: str) -> Trace | None:
+    """What the streams say of a plan that no executor took in: waiting, vetoed, or not a close at all."""
+    moments = []
+    for name in (StreamName.APPLY_PLAN, StreamName.APPLY_RESULT, StreamName.EXECUTION_RESULT):
+        stream = session.streams.full(name)
+        end = "+"
+        for _ in range(_SEARCHED // _PAGE):
+            page = await session.wire.execute_command(b"XREVRANGE", stream, end, b"-", b"COUNT", _PAGE)
+            for entry_id, flat in page:
+                fields = _texts(flat)
+                if fields.get("plan_id") == plan_id:
+                    moments.append(_stream_moment(session, EntryRef(stream, entry_id.decode()), fields))
+            if len(page) < _PAGE:
+                break
+            end = "(" + page[-1][0].decode()
+    if not moments:
+        return None
+    moments.sort(key=lambda moment: moment.at)
+    intent_id = next((moment.facts["intent_id"] for moment in moments if moment.facts.get("intent_id")), "")
+    causes = [ref for ref in moments[0].facts.get("cause", "").split() if "@" in ref]
+    before = [moment for ref in causes for moment in await _entry(session, EntryRef.parse(ref))]
+    return Trace(plan_id=plan_id, intent_id=intent_id, state="not executed", moments=(*before, *moments))
+
+
+def _texts(flat: list[bytes]) -> dict[str, str]:
+    return {
+        name.decode(errors="replace"): value.decode(errors="replace") for name, value in pairs(flat).items()
+    }

@@ -1,0 +1,92 @@
+"""How orders and trades look in answers. Strings for decimals, integers for ids and times."""
+
+from decimal import Decimal
+from typing import Any
+
+from sureclose.paper.facts import Order, Trade
+from sureclose.paper.symbols import Contract
+from sureclose.paper.wire import plain
+
+View = dict[str, Any]
+
+
+def average(order: Order, contract: Contract) -> str:
+    if not order.executed:
+        return contract.money(Decimal(0))
+    return plain(order.quote / order.executed, contract.price_places + 3)
+
+
+def placed(order: Order, contract: Contract, *, with_average: bool, acknowledge: bool = False) -> View:
+    """Answer to placing, cancelling or amending. `acknowledge` shows it as it was before anything happened to it."""
+    executed = contract.quantity(Decimal(0) if acknowledge else order.executed)
+    view: View = {
+        "orderId": order.order_id,
+        "symbol": order.symbol,
+        "status": "NEW" if acknowledge else order.status,
+        "clientOrderId": order.client_id,
+        "price": contract.money(order.price),
+    }
+    if with_average:
+        view["avgPrice"] = contract.money(Decimal(0)) if acknowledge else average(order, contract)
+    view |= {"origQty": contract.quantity(order.quantity), "executedQty": executed, "cumQty": executed}
+    if with_average:
+        quote = Decimal(0) if acknowledge else order.quote
+        view["cumQuote"] = plain(quote, contract.price_places + 3)
+    return view | _common(order) | {"updateTime": order.time if acknowledge else order.update_time}
+
+
+def queried(order: Order, contract: Contract) -> View:
+    """Answer to GET order, openOrder(s), allOrders: with avgPrice, cumQuote and time, without cumQty."""
+    return (
+        {
+            "orderId": order.order_id,
+            "symbol": order.symbol,
+            "status": order.status,
+            "clientOrderId": order.client_id,
+            "price": contract.money(order.price),
+            "avgPrice": average(order, contract),
+            "origQty": contract.quantity(order.quantity),
+            "executedQty": contract.quantity(order.executed),
+            "cumQuote": plain(order.quote, contract.price_places + 3),
+        }
+        | _common(order)
+        | {"time": order.time, "updateTime": order.update_time}
+    )
+
+
+def _common(order: Order) -> View:
+    return {
+        "timeInForce": order.time_in_force,
+        "type": order.type,
+        "reduceOnly": order.reduce_only,
+        "closePosition": False,
+        "side": order.side,
+        "positionSide": order.position_side,
+        "stopPrice": "0.00",
+        "workingType": "CONTRACT_PRICE",
+        "priceProtect": False,
+        "origType": order.type,
+        "priceMatch": "NONE",
+        "selfTradePreventionMode": order.self_trade,
+        "goodTillDate": order.good_till,
+    }
+
+
+def traded(trade: Trade, contract: Contract) -> View:
+    """Element of GET /fapi/v1/userTrades; it has no clientOrderId."""
+    return {
+        "buyer": trade.side == "BUY",
+        "commission": plain(trade.commission, 8),
+        "commissionAsset": "USDT",
+        "id": trade.trade_id,
+        "maker": trade.maker,
+        "orderId": trade.order_id,
+        "price": contract.money(trade.price),
+        "qty": contract.quantity(trade.quantity),
+        "quoteQty": plain(trade.quantity * trade.price, contract.price_places + 3),
+        "realizedPnl": plain(trade.realized, 8),
+        "side": trade.side,
+        "positionSide": trade.position_side,
+        "symbol": trade.symbol,
+        "time": trade.time,
+    }

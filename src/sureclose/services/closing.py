@@ -1,0 +1,430 @@
+"""One close on its way: it asks ``decide`` what to do, does it, and tells ``decide`` what came of it.
+
+The only place that touches the outside. It holds no rule of its own: rules are in ``domain``, what is durable is in the
+journal. A restart and a lost answer of the log are one thing here: what the process believed counts for nothing, and
+the close begins again from what is recorded.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+import msgspec
+import structlog
+from redis.exceptions import RedisError
+
+from sureclose.domain import steps
+from sureclose.domain.close import Concluded, Done, New, State, fold
+from sureclose.domain.decide import decide
+from sureclose.domain.events import Decision, EntryRef
+from sureclose.domain.evidence import Evidence
+from sureclose.domain.facts import Ended, Sending, Via
+from sureclose.domain.market import OrderReport, Refusal
+from sureclose.domain.outcome import OutcomeKind, Report
+from sureclose.domain.policy import Policy
+from sureclose.domain.words import PositionSide
+from sureclose.journal.lease import Lease
+from sureclose.journal.store import Announcement, Chain, Journal, Verdict
+from sureclose.services.fault_points import FaultPoint, reach
+from sureclose.services.lanes import Lanes
+from sureclose.venue.errors import Unanswered, VenueError
+from sureclose.venue.port import MarketOrder, NotSent, Urgency, Venue
+
+log = structlog.get_logger()
+
+LOG_RETRY_S = 0.25
+"""Between two tries to read a close back from a log that does not answer."""
+ANSWER_GRACE_S = 0.25
+"""How long the answer may lag behind the stream's word that the order has ended, before it is not waited for."""
+
+
+class Witness(Protocol):
+    """Who is told what happens to closes: counters and health."""
+
+    def approved(self, plan_id: str) -> None:
+        """A close was taken in, or up again: an outcome is owed."""
+        ...
+
+    def elsewhere(self, plan_id: str) -> None:
+        """Its outcome was recorded already, or another process has it: none is owed here."""
+        ...
+
+    def sent(self, decision: Decision, sending: Sending, answer: str) -> None:
+        """One order was answered, or not."""
+        ...
+
+    def ended(self, report: Report) -> None:
+        """One close reached its outcome, durably."""
+        ...
+
+
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
+    """What every close of a process works with. ``wall`` gives wall clock milliseconds."""
+
+    journal: Journal
+    venue: Venue
+    policy: Policy
+    component: str
+    group: str
+    recv_window: int
+    announce: Callable[[Report, Decision], Iterable[Announcement]]
+    wall: Callable[[], int]
+    witness: Witness
+
+
+class Closing:
+    """One close in this process. ``received`` is the decision that came in; without one the journal has it."""
+
+    def __init__(
+        self, tools: Tools, lease: Lease, plan_id: str, received: tuple[Decision, EntryRef] | None
+    ) -> None:
+        self._tools = tools
+        self._lease = lease
+        self._received = received
+        self._news: asyncio.Queue[OrderReport] = asyncio.Queue()
+        self._chain = Chain(plan_id)
+        self._slot = AsyncExitStack()
+        self._skips_known = 0
+        self._sent: set[int] = set()
+        self._client_order_ids: set[str] = set()
+        self.plan_id = plan_id
+        self.state: State = New()
+        self.entries: list[EntryRef] = [received[1]] if received is not None else []
+        self.acknowledged: frozenset[EntryRef] = frozenset()
+
+    @property
+    def client_order_ids(self) -> frozenset[str]:
+        """The ids of this close's attempts so far, the one at the gate included."""
+        return frozenset(self._client_order_ids)
+
+    def tell(self, order: OrderReport) -> None:
+        """News of an order of this close, from the user data stream."""
+        self._news.put_nowait(order)
+
+    async def run(self, lanes: Lanes) -> None:
+        """Drive the close to its outcome; returns at once when it has one.
+
+        Raises ``Fenced`` when another process has taken it up, ``ChainBroken`` when its journal was altered.
+        """
+        while True:
+            try:
+                event = await self._recall()
+                if event is None:
+                    self._tools.witness.elsewhere(self.plan_id)
+                    return
+                self._tools.witness.approved(self.plan_id)
+                effect = self._step(event)
+                async with lanes.hold(self._decision.symbol, self._side, before_waiting=self._write):
+                    await self._drive(effect)
+                return
+            except RedisError as error:
+                log.warning("log_lost", plan_id=self.plan_id, error=str(error))
+                await asyncio.sleep(LOG_RETRY_S)
+
+    async def _recall(self) -> steps.AnyEvent | None:
+        """The state as recorded, and the event that goes on from there; ``None`` when there is nothing to go on with."""
+        loaded = await self._tools.journal.load(self.plan_id)
+        self._chain = Chain(self.plan_id) if loaded is None else Chain(self.plan_id, loaded.head)
+        self.state = New() if loaded is None else fold(loaded.facts)
+        if not isinstance(self.state, New | Done):
+            self._client_order_ids.update(a.client_order_id for a in self.state.progress.attempts)
+            return steps.Taken(now=self._now(), worker=self._lease.owner, epoch=self._lease.epoch)
+        if self._received is None or self._published(self.state):
+            return None
+        reach(FaultPoint.BEFORE_ADMISSION)
+        decision, entry = self._received
+        return steps.Received(now=self._now(), decision=decision, entry=entry)
+
+    def _published(self, state: New | Done) -> bool:
+        """Whether the outcome is there. A skip that was there before we came does not count: it burns no id."""
+        if isinstance(state, New):
+            return False
+        if state.ended.outcome.kind is not OutcomeKind.SKIPPED:
+            return True
+        first_look = not self._skips_known
+        if first_look:
+            self._skips_known = self._chain.head.length
+        return self._chain.head.length > self._skips_known
+
+    def _step(self, event: steps.AnyEvent) -> steps.AnyEffect:
+        step = decide(self.state, event, self._tools.policy)
+        self.state = step.state
+        self._chain.unwritten += step.facts
+        return step.effect
+
+    async def _drive(self, effect: steps.AnyEffect) -> None:
+        async with self._slot:
+            while not isinstance(effect, steps.Rest):
+                news = await self._pause(effect.delay)
+                event = await self._perform(effect) if news is None else news
+                effect = self._step(event)
+
+    async def _pause(self, delay: int) -> steps.OrderSeen | None:
+        """Wait, unless there is news of an order; what is known is written before any wait."""
+        if self._news.empty():
+            if not delay:
+                return None
+            await self._write()
+        try:
+            async with asyncio.timeout(delay / 1000 if self._news.empty() else None):
+                order = await self._news.get()
+        except TimeoutError:
+            return None
+        return steps.OrderSeen(now=self._now(), order=order, via=Via.STREAM)
+
+    async def _write(self) -> None:
+        await self._tools.journal.append(self._chain, self._lease)
+        reach(FaultPoint.AFTER_ADMISSION)
+
+    # Effects -----------------------------------------------------------------------------------------------------
+
+    async def _perform(self, effect: steps.AnyEffect) -> steps.AnyEvent:
+        match effect:
+            case steps.PassGate():
+                return await self._pass_gate(effect)
+            case steps.Send():
+                try:
+                    return await self._send(effect.sending)
+                finally:
+                    await self._slot.aclose()
+            case steps.Publish():
+                return await self._publish(effect.ended)
+            case _:
+                try:
+                    return await self._read(effect)
+                except VenueError as error:
+                    log.warning("read_failed", plan_id=self.plan_id, error=str(error), code=error.code)
+                    return steps.ReadFailed(now=self._now(), reason=str(error))
+
+    async def _read(self, effect: steps.AnyEffect) -> steps.AnyEvent:
+        venue, symbol = self._tools.venue, self._decision.symbol
+        match effect:
+            case steps.ReadPosition():
+                rules = await venue.rules(symbol)
+                if rules is None:
+                    return steps.NotListed(now=self._now())
+                position = await venue.position(symbol, self._side)
+                return steps.PositionRead(now=self._now(), position=position, rules=rules)
+            case steps.ReadHistory():
+                trades = await venue.trades_since(symbol, effect.since)
+                return steps.HistoryRead(
+                    now=self._now(), position=effect.position, rules=effect.rules, trades=tuple(trades)
+                )
+            case steps.QueryOrder():
+                asked_at = await venue.server_time()
+                order = await venue.order(symbol, effect.client_order_id)
+                if order is None:
+                    return steps.OrderMissing(now=self._now(), asked_at=asked_at)
+                return steps.OrderSeen(now=self._now(), order=order, via=Via.QUERY)
+            case steps.ReadTrades():
+                trades = await venue.trades_of_order(symbol, effect.order_id)
+                return steps.TradesRead(now=self._now(), trades=tuple(trades))
+            case steps.GatherEvidence():
+                return steps.EvidenceRead(now=self._now(), evidence=await self._evidence(effect.since))
+            case _:
+                raise AssertionError(f"not a read: {effect}")
+
+    async def _evidence(self, since: int) -> Evidence:
+        venue, symbol = self._tools.venue, self._decision.symbol
+        begun_at = await venue.server_time()
+        orders = await venue.orders_since(symbol, since)
+        trades = await venue.trades_since(symbol, since)
+        listed = {order.order_id for order in orders}
+        for order_id in sorted({trade.order_id for trade in trades} - listed):
+            # An order older than the attempt can trade after it.
+            older = await venue.order_by_id(symbol, order_id)
+            if older is not None:
+                orders.append(older)
+        position = await venue.position(symbol, self._side)
+        return Evidence(begun_at=begun_at, orders=tuple(orders), trades=tuple(trades), position=position)
+
+    async def _pass_gate(self, effect: steps.PassGate) -> steps.AnyEvent:
+        """Hold a connection and a token first, then take the time, then ask: what is sent is as old as its record."""
+        tools, decision = self._tools, self._decision
+        urgency = Urgency.FULL if decision.fraction == 1 else Urgency.PARTIAL
+        try:
+            await self._slot.enter_async_context(tools.venue.order_slot(urgency, decision.origin_at))
+        except VenueError as error:
+            return steps.GateRefused(now=self._now(), reason=str(error), passing=True)
+        timestamp = tools.venue.clock.earliest()
+        if effect.expires_at is not None and timestamp > effect.expires_at:
+            return await self._refused_at_gate("expired")
+        sending = Sending(
+            attempt=effect.attempt,
+            client_order_id=effect.client_order_id,
+            side=effect.side,
+            quantity=effect.quantity,
+            timestamp=timestamp,
+            deadline=timestamp + tools.recv_window,
+            position=effect.position,
+        )
+        self._client_order_ids.add(sending.client_order_id)
+        known = list(self._chain.unwritten)
+        self._chain.unwritten.append(sending)
+        reach(FaultPoint.BEFORE_GATE)
+        verdict = await tools.journal.gate(
+            self._chain,
+            self._lease,
+            component=tools.component,
+            intent_id=decision.intent_id,
+            symbol=decision.symbol,
+            position_side=self._side,
+            attempt=effect.attempt,
+        )
+        reach(FaultPoint.AFTER_GATE)
+        if verdict is not Verdict.OK:
+            self._chain.unwritten = known
+            return await self._refused_at_gate(verdict.lower(), passing=verdict is Verdict.BUSY)
+        return steps.GatePassed(now=self._now(), sending=sending)
+
+    async def _refused_at_gate(self, reason: str, *, passing: bool = False) -> steps.GateRefused:
+        await self._slot.aclose()
+        return steps.GateRefused(now=self._now(), reason=reason, passing=passing)
+
+    async def _send(self, sending: Sending) -> steps.AnyEvent:
+        assert sending.attempt not in self._sent
+        self._sent.add(sending.attempt)
+        clock = self._tools.venue.clock
+        if clock.latest() > sending.timestamp + self._tools.recv_window // 2:
+            return steps.Withheld(now=self._now(), reason="the gate took more than half of the window")
+        order = MarketOrder(
+            symbol=self._decision.symbol,
+            side=sending.side,
+            position_side=self._side,
+            quantity=sending.quantity,
+            client_order_id=sending.client_order_id,
+            timestamp=sending.timestamp,
+            recv_window=self._tools.recv_window,
+        )
+        event = await self._answer(order)
+        reach(FaultPoint.AFTER_SEND)
+        self._tell_answer(sending, event)
+        return event
+
+    async def _answer(self, order: MarketOrder) -> steps.AnyEvent:
+        """The answer to the one request, or the stream's word that the order has ended, should the answer fail to come."""
+        posted = asyncio.create_task(self._tools.venue.place(order))
+        heard = asyncio.create_task(self._end_heard(order.client_order_id))
+        try:
+            await asyncio.wait({posted, heard}, return_when=asyncio.FIRST_COMPLETED)
+            if not posted.done():
+                await asyncio.wait({posted}, timeout=ANSWER_GRACE_S)
+            if posted.done():
+                return self._answered(posted.result())
+            return steps.OrderSeen(now=self._now(), order=heard.result(), via=Via.STREAM)
+        finally:
+            for task in (posted, heard):
+                task.cancel()
+            await asyncio.wait({posted, heard})
+
+    async def _end_heard(self, client_order_id: str) -> OrderReport:
+        """The stream's word that this order has ended. Other news waits for its turn, and answers say the same."""
+        while True:
+            news = await self._news.get()
+            if news.client_order_id == client_order_id and news.terminal:
+                return news
+
+    def _answered(self, answer: OrderReport | Refusal | Unanswered | NotSent) -> steps.AnyEvent:
+        now = self._now()
+        match answer:
+            case OrderReport():
+                return steps.OrderSeen(now=now, order=answer, via=Via.ANSWER)
+            case Refusal():
+                return steps.Refused(now=now, refusal=answer)
+            case Unanswered():
+                return steps.Unanswered(
+                    now=now, reason=answer.reason, http_status=answer.http_status or 0, code=answer.code
+                )
+            case NotSent():
+                return steps.Withheld(now=now, reason=answer.reason)
+
+    def _tell_answer(self, sending: Sending, event: steps.AnyEvent) -> None:
+        order_id: int | None = None
+        match event:
+            case steps.OrderSeen():
+                order_id, status = event.order.order_id, event.order.status
+            case steps.Refused():
+                status = f"REFUSED {event.refusal.code}"
+            case steps.Unanswered():
+                status = "UNKNOWN"
+            case _:
+                status = "NOT_SENT"
+        log.info(
+            "order",
+            plan_id=self.plan_id,
+            symbol=self._decision.symbol,
+            side=sending.side,
+            quantity=format(sending.quantity, "f"),
+            client_order_id=sending.client_order_id,
+            order_id=order_id,
+            status=status,
+        )
+        self._tools.witness.sent(self._decision, sending, status)
+
+    async def _publish(self, ended: Ended) -> steps.AnyEvent:
+        tools, decision = self._tools, self._decision
+        entries = tuple(self.entries)
+        reach(FaultPoint.BEFORE_PUBLISH)
+        await tools.journal.publish(
+            self._chain,
+            self._lease,
+            ended,
+            symbol=decision.symbol,
+            position_side=self._side,
+            group=tools.group,
+            entries=entries,
+            announce=lambda evidence: tools.announce(self._report(ended, evidence), decision),
+        )
+        reach(FaultPoint.AFTER_PUBLISH)
+        self.acknowledged = frozenset(entries)
+        report = self._report(ended, self._chain.head.hash)
+        log.info(
+            "closed",
+            plan_id=self.plan_id,
+            symbol=decision.symbol,
+            outcome=str(ended.outcome),
+            filled=format(report.filled_qty, "f"),
+            position_after=None if report.position_after is None else format(report.position_after, "f"),
+        )
+        tools.witness.ended(report)
+        return steps.Published(now=self._now(), ended=ended)
+
+    def _report(self, ended: Ended, evidence: str) -> Report:
+        assert isinstance(self.state, Concluded)
+        progress, decision = self.state.progress, self._decision
+        filled = progress.filled
+        after = ended.position_after
+        before = progress.sized.position if progress.sized is not None else after
+        return Report(
+            intent_id=decision.intent_id,
+            plan_id=decision.plan_id,
+            symbol=decision.symbol,
+            position_side=decision.position_side,
+            outcome=ended.outcome,
+            executed=bool(filled) and ended.outcome.kind in {OutcomeKind.FLAT, OutcomeKind.REDUCED},
+            filled_qty=filled,
+            avg_price=progress.average_price,
+            position_before=None if before is None else before.amount,
+            position_after=None if after is None else after.amount,
+            order_ids=progress.order_ids,
+            client_order_ids=tuple(order.client_order_id for order in progress.orders),
+            evidence=evidence,
+        )
+
+    # Small things ------------------------------------------------------------------------------------------------
+
+    @property
+    def _decision(self) -> Decision:
+        assert not isinstance(self.state, New)
+        return self.state.progress.decision
+
+    @property
+    def _side(self) -> PositionSide:
+        """The venue's word for the position; a one-way account has only BOTH."""
+        return PositionSide.BOTH
+
+    def _now(self) -> int:
+        """Venue time; before the first measurement the wall clock has to do, so that no decision waits unread."""
+        clock = self._tools.venue.clock
+        return clock.now() if clock.measured else self._tools.wall()

@@ -1,0 +1,221 @@
+"""The execution service, PATH 1B: approved decisions of ``apply.result`` become closes, under one lease."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+from redis.exceptions import RedisError
+
+from sureclose.domain.events import Decision, EntryRef
+from sureclose.domain.words import Mode
+from sureclose.journal import authority, lease
+from sureclose.journal.keys import Keys
+from sureclose.journal.lease import Lease
+from sureclose.services.authority_events import authority_event
+from sureclose.services.closing import Tools
+from sureclose.services.engine import Engine
+from sureclose.services.pulse import Pulse, tell
+from sureclose.services.reading import Wiring, understood
+from sureclose.services.settings import ExecutionSettings
+from sureclose.streams.connection import Log
+from sureclose.streams.entry import Entry
+from sureclose.streams.names import StreamName
+from sureclose.streams.publish import acknowledge
+from sureclose.streams.stage import Observe, Stage
+from sureclose.streams.verdict import Keep, StageVerdict
+from sureclose.streams.wire import Wire, wait_set
+
+log = structlog.get_logger()
+
+NAME = "execution"
+COMPONENT = "execution_service"
+"""The component that holds the grant of PATH 1B."""
+
+RENEW_S = 1.0
+RETRY_S = 0.2
+
+
+class ExecutionService:
+    """Waits for the lease, takes up what is unfinished, and reads; losing the lease is stopping and starting again.
+
+    ``wall`` gives wall clock milliseconds, ``monotonic`` seconds, ``started_at`` is when the process started.
+    """
+
+    def __init__(
+        self,
+        connection: Log,
+        wiring: Wiring,
+        settings: ExecutionSettings,
+        tools: Tools,
+        *,
+        worker: str,
+        observe: Observe,
+        monotonic: Callable[[], float],
+        started_at: int,
+    ) -> None:
+        self._log = connection
+        self._wire: Wire = connection.commands()
+        self._wiring = wiring
+        self._settings = settings
+        self._tools = tools
+        self._worker = worker
+        self._observe = observe
+        self._monotonic = monotonic
+        self._started_at = started_at
+        self.engine: Engine | None = None
+        self.stage: Stage | None = None
+        self.lease: Lease | None = None
+
+    @property
+    def keys(self) -> Keys:
+        return self._tools.journal.keys
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop`` is set; then what is under way is finished first, for as long as the settings allow."""
+        while not stop.is_set():
+            try:
+                taken = await lease.take(self._wire, self.keys, self._worker)
+            except RedisError as error:
+                log.warning("lease_not_asked", error=str(error))
+                taken = None
+            if taken is None:
+                await wait_set(stop, RETRY_S)
+                continue
+            log.info("lease_taken", worker=self._worker, epoch=taken.epoch)
+            await self._hold(taken, stop)
+
+    async def _hold(self, held: Lease, stop: asyncio.Event) -> None:
+        """One reign: resume, read and close until we stop or the lease is gone."""
+        over, done = asyncio.Event(), asyncio.Event()
+        keeper = asyncio.create_task(self._keep(held, over, done), name=f"{NAME}: lease")
+        stopper = asyncio.create_task(_forward(stop, over), name=f"{NAME}: stop")
+        self.lease = held
+        self.engine = Engine(self._tools, held, self._acknowledge)
+        try:
+            await self._resume(over)
+            self.stage = self._reader(held, self.engine)
+            await self.stage.run(over)
+            if not done.is_set():
+                await self.engine.drain(self._settings.drain_s)
+        finally:
+            await self.engine.abandon()
+            self.engine = self.lease = None
+            lost = done.is_set()
+            done.set()
+            stopper.cancel()
+            await asyncio.gather(keeper, stopper, return_exceptions=True)
+            if not lost:
+                await self._give_up(held)
+
+    async def _resume(self, over: asyncio.Event) -> None:
+        assert self.engine is not None
+        assert self.lease is not None
+        while not over.is_set():
+            try:
+                resumed = await self.engine.resume()
+                await tell(self._wire, self.keys, self._pulse(self.lease))
+            except RedisError as error:
+                log.warning("resume_failed", error=str(error))
+                await wait_set(over, RETRY_S)
+            else:
+                log.info("resumed", closes=resumed)
+                return
+
+    def _pulse(self, held: Lease) -> Pulse:
+        return Pulse(
+            producer=self._wiring.producer,
+            worker=held.owner,
+            epoch=held.epoch,
+            started_at=self._started_at,
+            leased_at=self._tools.wall(),
+        )
+
+    def _reader(self, held: Lease, engine: Engine) -> Stage:
+        pulse = self._pulse(held)
+        told: list[asyncio.Task[None]] = []
+
+        def decide(entry: Entry, now: int) -> StageVerdict:
+            if not told:
+                first = msgspec.structs.replace(pulse, first_read_at=self._tools.wall())
+                told.append(asyncio.create_task(self._tell(first)))
+            decision = understood(self._wiring, StreamName.APPLY_RESULT, entry, now, Decision)
+            if not isinstance(decision, Decision):
+                return decision
+            engine.admit(decision, entry.ref)
+            return Keep("close")
+
+        return Stage(
+            self._log,
+            name=NAME,
+            role=NAME,
+            prefix=self._wiring.streams.prefix,
+            source=self._wiring.streams.full(StreamName.APPLY_RESULT),
+            group=self._tools.group,
+            dead_letters=self._wiring.streams.full(StreamName.DEAD_LETTER),
+            decide=decide,
+            observe=self._observe,
+            now_ms=self._tools.wall,
+            monotonic=self._monotonic,
+            claim_idle_ms=0,
+            in_flight=lambda: engine.held,
+            free=lambda: self._settings.most_in_flight - engine.size,
+        )
+
+    async def _tell(self, pulse: Pulse) -> None:
+        try:
+            await tell(self._wire, self.keys, pulse)
+        except RedisError as error:
+            log.warning("pulse_not_told", error=str(error))
+
+    async def _acknowledge(self, entries: Sequence[EntryRef]) -> None:
+        """Entries whose close had ended before they came."""
+        source = self._wiring.streams.full(StreamName.APPLY_RESULT)
+        await acknowledge(self._wire, source, self._tools.group, [entry.entry_id for entry in entries])
+
+    async def _keep(self, held: Lease, over: asyncio.Event, done: asyncio.Event) -> None:
+        """Renew until done. A lease that can't be renewed in time is lost, whoever has it now."""
+        renewed_at = self._monotonic()
+        while not await wait_set(done, RENEW_S):
+            asked_at = self._monotonic()
+            try:
+                if await lease.renew(self._wire, self.keys, held):
+                    renewed_at = asked_at
+                    continue
+                why = "another process has it"
+            except RedisError as error:
+                if asked_at - renewed_at < lease.TTL_MS / 1000:
+                    continue
+                why = f"not renewed in time: {error}"
+            log.error("lease_lost", epoch=held.epoch, why=why)
+            done.set()
+            over.set()
+
+    async def _give_up(self, held: Lease) -> None:
+        try:
+            await lease.drop(self._wire, self.keys, held)
+        except RedisError as error:
+            log.warning("lease_not_dropped", error=str(error), remedy="it runs out by itself")
+
+
+async def bootstrap(wire: Wire, keys: Keys, wiring: Wiring, at: int) -> str:
+    """The first authority record: on paper a BOOTSTRAP grant for this path, elsewhere a freeze. Said once, for good."""
+    paper = wiring.rules.mode is Mode.PAPER
+    event = "GRANTED" if paper else "AUTHORITY_FREEZE"
+    record = {
+        "component": COMPONENT,
+        "scope": "exit",
+        "kind": "BOOTSTRAP",
+        "at": str(at),
+        "reason": "first start" if paper else "first start: nothing is proven yet",
+    }
+    if not paper:
+        del record["component"]
+    facts = authority_event(event, record, wiring.producer, at, wiring.rules.mode)
+    events = wiring.streams.full(StreamName.AUTHORITY_EVENTS)
+    return await authority.bootstrap(wire, keys, events, grant=paper, record=record, event=facts)
+
+
+async def _forward(stop: asyncio.Event, over: asyncio.Event) -> None:
+    await stop.wait()
+    over.set()

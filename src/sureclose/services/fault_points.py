@@ -1,0 +1,31 @@
+"""Named places where a test can kill the process, to show that a restart from there converges.
+
+Unused, each costs one comparison. ``SURECLOSE_CRASH_AT=after_gate`` ends the process there as SIGKILL would.
+"""
+
+import os
+from enum import StrEnum
+
+
+class FaultPoint(StrEnum):
+    """The steps of one effect, in their order."""
+
+    BEFORE_ADMISSION = "before_admission"
+    AFTER_ADMISSION = "after_admission"
+    BEFORE_GATE = "before_gate"
+    AFTER_GATE = "after_gate"
+    AFTER_SEND = "after_send"
+    BEFORE_PUBLISH = "before_publish"
+    AFTER_PUBLISH = "after_publish"
+
+
+_CRASH_AT = os.environ.get("SURECLOSE_CRASH_AT", "")
+
+if _CRASH_AT:
+    FaultPoint(_CRASH_AT)  # a misspelt point would be a test that shows nothing
+
+
+def reach(point: FaultPoint) -> None:
+    """Say that a step was reached."""
+    if point == _CRASH_AT:
+        os._exit(137)

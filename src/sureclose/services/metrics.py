@@ -1,0 +1,197 @@
+"""The numbers of this process for Prometheus: counters of what was told, gauges of what is so when they are read.
+
+Every label comes from a closed set, and what is in none is "other": a producer's free text must not become a time series
+(incident 85). What is not known has no sample; a zero would be a claim.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Final, Protocol, TypeVar
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sureclose.domain.events import Decision
+from sureclose.domain.facts import Sending
+from sureclose.domain.market import TERMINAL_STATUSES
+from sureclose.domain.outcome import OutcomeKind, Report
+from sureclose.domain.words import Verdict as Decided
+from sureclose.journal.store import Verdict as Gate
+from sureclose.services.closing import Witness
+from sureclose.services.supervisor import TaskState
+from sureclose.services.vitals import LeaseState, Vitals
+from sureclose.streams.codec import NotACloseReason
+from sureclose.streams.stage import Kind
+from sureclose.venue.codes import CODES
+
+OTHER: Final = "other"
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+ENTRY_REASONS: Final = frozenset(
+    {
+        *map(str, NotACloseReason),
+        *(verdict.lower() for verdict in Decided),
+        *("intent", "plan", "expired", "duplicate", "payload_lost", "unreadable"),
+        *("stage_failed", "finished_elsewhere"),
+    }
+)
+OUTCOME_REASONS: Final = frozenset(
+    {
+        "",
+        *(verdict.lower() for verdict in Gate),
+        *("expired", "unknown_symbol", "below_step", "other_side"),
+        *("position_changed", "position_reopened", "position_reversed"),
+    }
+)
+REFUSAL_CODES: Final = frozenset(map(str, CODES))
+ANSWERS: Final = TERMINAL_STATUSES | {"NEW", "PARTIALLY_FILLED", "REFUSED", "UNKNOWN", "NOT_SENT"}
+
+_Labels = TypeVar("_Labels", bound=tuple[str, ...])
+
+
+class CloseWitness(Witness, Protocol):
+    """Who is also told of closes that begin, and of those that turn out to be nobody's here."""
+
+    def approved(self, plan_id: str) -> None: ...
+
+    def elsewhere(self, plan_id: str) -> None: ...
+
+
+class Witnesses:
+    """Several witnesses as one: each is told everything."""
+
+    def __init__(self, *witnesses: CloseWitness) -> None:
+        self._witnesses = witnesses
+
+    def approved(self, plan_id: str) -> None:
+        for witness in self._witnesses:
+            witness.approved(plan_id)
+
+    def elsewhere(self, plan_id: str) -> None:
+        for witness in self._witnesses:
+            witness.elsewhere(plan_id)
+
+    def sent(self, decision: Decision, sending: Sending, answer: str) -> None:
+        for witness in self._witnesses:
+            witness.sent(decision, sending, answer)
+
+    def ended(self, report: Report) -> None:
+        for witness in self._witnesses:
+            witness.ended(report)
+
+
+class Metrics(Collector):
+    """What happened and what is so, in a registry of its own. An ``Observe`` of stages and a ``Witness`` of closes.
+
+    ``stages`` are the names that may become labels. ``vitals`` is asked at each read. None of the methods that are
+    told something raises, whatever they are told: they are called between an order and its record.
+    """
+
+    def __init__(
+        self, vitals: Callable[[], Vitals], monotonic: Callable[[], float], *, stages: Collection[str]
+    ) -> None:
+        self._vitals = vitals
+        self._monotonic = monotonic
+        self._stages = frozenset(stages)
+        self._beat_at: float | None = None
+        self.entries: Counter[tuple[str, str, str]] = Counter()
+        """By stage, kind and reason."""
+        self.approvals = 0
+        """Closes taken in or up here: each is ended, elsewhere, or under way."""
+        self.left = 0
+        """Those that turned out to be elsewhere."""
+        self.outcomes: Counter[tuple[str, str]] = Counter({(kind, ""): 0 for kind in OutcomeKind})
+        self.orders: Counter[tuple[str, str]] = Counter()
+        """By answer and, where it is a refusal, the venue's code."""
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+
+    def __call__(self, stage: str, kind: Kind, reason: str) -> None:
+        self.entries[_among(self._stages, stage), kind.value, _among(ENTRY_REASONS, reason)] += 1
+
+    def approved(self, plan_id: str) -> None:  # noqa: ARG002 - a plan is no label
+        """A close was taken in, or taken up again after a restart."""
+        self.approvals += 1
+
+    def elsewhere(self, plan_id: str) -> None:  # noqa: ARG002 - a plan is no label
+        """Its outcome was recorded already, or another process has it."""
+        self.left += 1
+
+    def sent(self, decision: Decision, sending: Sending, answer: str) -> None:  # noqa: ARG002 - symbols are no labels
+        """``answer`` is an order status, UNKNOWN, NOT_SENT, or REFUSED and the venue's code."""
+        word, _, code = answer.partition(" ")
+        self.orders[_among(ANSWERS, word), code and _among(REFUSAL_CODES, code)] += 1
+
+    def ended(self, report: Report) -> None:
+        outcome = report.outcome
+        self.outcomes[outcome.kind.value, _among(OUTCOME_REASONS, outcome.reason)] += 1
+
+    def beat(self) -> None:
+        """A heartbeat was written."""
+        self._beat_at = self._monotonic()
+
+    @property
+    def entries_read(self) -> int:
+        """Entries that came to their end here; read = emitted + dropped + kept + dead + lost."""
+        return self.entries.total()
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus reads, of type ``CONTENT_TYPE``."""
+        return generate_latest(self.registry)
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._counters()
+        yield from self._gauges(self._vitals(), self._monotonic())
+
+    def _counters(self) -> Iterator[Metric]:
+        yield _counter(
+            "entries", "Entries that came to their end.", ("stage", "kind", "reason"), self.entries
+        )
+        yield _counter("closes_approved", "Closes taken in or up.", (), {(): self.approvals})
+        yield _counter("closes_elsewhere", "Closes that another has or had.", (), {(): self.left})
+        yield _counter("closes_ended", "Closes by outcome.", ("outcome", "reason"), self.outcomes)
+        yield _counter("orders", "Orders by answer.", ("answer", "code"), self.orders)
+
+    def _gauges(self, vitals: Vitals, now: float) -> Iterator[Metric]:
+        read_at = {name: stage.health.last_read_at for name, stage in vitals.stages.items()}
+        ages = {self._stage(name): now - at for name, at in read_at.items() if at is not None}
+        lags = {self._stage(name): stage.lag for name, stage in vitals.stages.items()}
+        tasks = Counter(task.state for task in vitals.tasks)
+        clock_error = None if vitals.clock is None else vitals.clock.error_ms
+        unheld = None if vitals.lease in {None, LeaseState.UNKNOWN} else 0
+        held = 1 if vitals.lease is LeaseState.HELD else unheld
+        beat = None if self._beat_at is None else now - self._beat_at
+        yield _gauge("last_read_age_seconds", "Since the last successful read.", ages, "stage")
+        yield _gauge("lag_entries", "Entries of the group not delivered yet.", lags, "stage")
+        yield _gauge("closes_under_way", "Closes under way.", {"": vitals.under_way})
+        yield _gauge("closes_broken", "Closes that can't go on here.", {"": len(vitals.broken)})
+        yield _gauge("tasks_alive", "Background tasks that live.", {"": tasks[TaskState.ALIVE]})
+        yield _gauge("tasks_dead", "Background tasks that died.", {"": tasks[TaskState.DEAD]})
+        yield _gauge("venue_weight_used", "Request weight in this minute.", {"": vitals.weight_used})
+        yield _gauge("venue_clock_error_ms", "How far the venue's time may be off.", {"": clock_error})
+        yield _gauge("lease_held", "1 while this process may execute.", {"": held})
+        yield _gauge("heartbeat_age_seconds", "Since the last heartbeat line.", {"": beat})
+
+    def _stage(self, name: str) -> str:
+        return _among(self._stages, name)
+
+
+def _among(known: Collection[str], text: str) -> str:
+    return text if text in known else OTHER
+
+
+def _counter(name: str, about: str, labels: tuple[str, ...], counted: Mapping[_Labels, int]) -> Metric:
+    family = CounterMetricFamily(f"sureclose_{name}", about, labels=labels)
+    for values, count in counted.items():
+        family.add_metric(values, count)
+    return family
+
+
+def _gauge(name: str, about: str, values: Mapping[str, float | None], label: str = "") -> Metric:
+    """One sample for each value that is known; with a label, the keys are its values."""
+    family = GaugeMetricFamily(f"sureclose_{name}", about, labels=[label] if label else [])
+    for key, value in values.items():
+        if value is not None:
+            family.add_metric([key] if label else [], value)
+    return family

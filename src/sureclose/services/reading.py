@@ -1,0 +1,46 @@
+"""What every role does first with an entry: understand it, or say why there is nothing to do."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from sureclose.domain.events import Decision, Intent, Plan
+from sureclose.services.settings import StreamSettings
+from sureclose.streams.codec import CodecRules, NotAClose, Unreadable, decode
+from sureclose.streams.deadletter import dead_letter
+from sureclose.streams.encode import Producer
+from sureclose.streams.entry import Entry
+from sureclose.streams.names import StreamName
+from sureclose.streams.publish import Event
+from sureclose.streams.verdict import Dead, Drop
+
+_Wanted = TypeVar("_Wanted", Intent, Plan, Decision)
+
+
+class Wiring(msgspec.Struct, frozen=True):
+    """Where a role reads and writes, as whom, and how it reads."""
+
+    streams: StreamSettings
+    rules: CodecRules
+    producer: Producer
+
+    def event(self, stream: StreamName, fields: Mapping[str, str]) -> Event:
+        """One entry to be, as bytes."""
+        encoded = {name.encode(): value.encode() for name, value in fields.items()}
+        return Event(self.streams.full(stream), encoded)
+
+
+def understood(
+    wiring: Wiring, stream: StreamName, entry: Entry, now: int, wanted: type[_Wanted]
+) -> _Wanted | Drop | Dead:
+    """The entry as what the role waits for; else why it is dropped, or the letter that says what is wrong with it."""
+    decoded = decode(stream, entry.ref, entry.fields, now_ms=now, rules=wiring.rules)
+    match decoded:
+        case NotAClose(reason=reason):
+            return Drop(reason)
+        case Unreadable(reason=reason, remedy=remedy):
+            return Dead(dead_letter(entry, reason, remedy), "unreadable")
+    if isinstance(decoded, wanted):
+        return decoded
+    raise TypeError(f"{stream} gave a {type(decoded).__name__} where a {wanted.__name__} belongs")

@@ -1,0 +1,85 @@
+"""The parts of the configuration that the services read."""
+
+from enum import StrEnum
+
+import msgspec
+
+from sureclose.streams.names import GroupName, StreamName
+
+
+class Path(StrEnum):
+    """Which of the two executing components has the grant."""
+
+    HARVEST_BRAIN = "1A"
+    EXECUTION_SERVICE = "1B"
+
+
+class Role(StrEnum):
+    """What a process can be told to do; each has a file of its own in ``services``."""
+
+    INTENT_EXECUTOR = "intent-executor"
+    APPLY_LAYER = "apply-layer"
+    EXECUTION = "execution"
+
+
+class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[streams]``: how the streams and groups are called. On a cluster the prefix holds a hash tag."""
+
+    prefix: str = "quantum:stream:"
+    intents: StreamName = StreamName.HARVEST_INTENT
+    """What the intent executor reads."""
+    intent_executor_group: str = GroupName.INTENT_EXECUTOR
+    apply_layer_group: str = GroupName.APPLY_LAYER
+    execution_group: str = GroupName.EXECUTION_EXITS
+
+    def __post_init__(self) -> None:
+        if not self.prefix or any(character.isspace() for character in self.prefix):
+            raise ValueError("streams.prefix must not be empty or contain spaces")
+        if self.intents not in {StreamName.HARVEST_INTENT, StreamName.TRADE_INTENT}:
+            raise ValueError("streams.intents must be harvest.intent or trade.intent")
+
+    def full(self, name: StreamName) -> str:
+        """The stream's full name."""
+        return self.prefix + name
+
+
+class ExecutionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[execution]``: which path executes, how old an approval may be, and the margins of proof (milliseconds)."""
+
+    path: Path = Path.EXECUTION_SERVICE
+    max_age_s: int = 60
+    drain_s: int = 10
+    """How long a stopping process lets closes under way finish; what has not by then is taken up by the next."""
+    most_in_flight: int = 256
+    """Closes under way in one process; further entries stay in the stream."""
+    margin_ms: int = 1_000
+    spread_ms: int = 1_000
+    park_after_ms: int = 60_000
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_age_s <= 86_400:
+            raise ValueError("execution.max_age_s must be from 1 to 86400")
+        if self.drain_s < 0 or self.most_in_flight < 1:
+            raise ValueError("execution.drain_s must not be negative and execution.most_in_flight at least 1")
+        if self.margin_ms < 100 or self.spread_ms < 100 or self.park_after_ms < self.margin_ms:
+            raise ValueError(
+                "execution.margin_ms and spread_ms must be at least 100, park_after_ms at least margin_ms"
+            )
+
+
+class CompatSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[compat]``: what older producers mean."""
+
+    execute_is_approval: bool = False
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[http]``: where /ping, /health, /ready and /metrics are. Port 0 takes a free one and prints it."""
+
+    host: str = "127.0.0.1"
+    port: int = 8710
+    token: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65_535:
+            raise ValueError("http.port must be from 0 to 65535")

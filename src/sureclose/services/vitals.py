@@ -1,0 +1,71 @@
+"""What is so in this process now: the facts that health, metrics and heartbeat all read, gathered in one place.
+
+Gathering them costs no I/O, so that nobody who asks waits for what may be broken. None means "not known" or "no part of
+this process"; it never stands for zero.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Self
+
+import msgspec
+
+from sureclose.services.supervisor import TaskReport
+from sureclose.streams.stage import StageHealth
+from sureclose.venue.clock import VenueClock
+
+
+class Waits(StrEnum):
+    """Why a reader rightly does not read now."""
+
+    NO_ROOM = "no_room"
+    STANDING_BY = "standing_by"
+
+
+class LeaseState(StrEnum):
+    HELD = "held"
+    STANDING_BY = "standing_by"
+    UNKNOWN = "unknown"
+    """The log has not said yet, or does not answer."""
+
+
+class StageVitals(msgspec.Struct, frozen=True, kw_only=True):
+    """One reader. ``since`` is the monotonic time from which it owes reads, None for the start of the process."""
+
+    health: StageHealth
+    lag: int | None = None
+    waits: Waits | None = None
+    since: float | None = None
+
+
+class ClockVitals(msgspec.Struct, frozen=True, kw_only=True):
+    """``error_ms`` is None before the first measurement; ``trusted`` is false after the venue contradicted it."""
+
+    trusted: bool
+    error_ms: int | None
+
+    @classmethod
+    def of(cls, clock: VenueClock) -> Self:
+        return cls(trusted=clock.trusted, error_ms=clock.error_ms() if clock.measured else None)
+
+
+class UserStreamVitals(msgspec.Struct, frozen=True, kw_only=True):
+    """``down_since`` is monotonic, None while connected; ``doubt`` says why a connected stream is not believed."""
+
+    down_since: float | None
+    doubt: str = ""
+
+
+class Vitals(msgspec.Struct, frozen=True, kw_only=True):
+    """``under_way`` counts closes (None: this process executes none); ``broken`` has those stuck here, and why."""
+
+    tasks: tuple[TaskReport, ...]
+    stages: Mapping[str, StageVitals]
+    log_reachable: bool | None
+    stopping: bool = False
+    under_way: int | None = None
+    broken: Mapping[str, str] = {}
+    clock: ClockVitals | None = None
+    user_stream: UserStreamVitals | None = None
+    lease: LeaseState | None = None
+    weight_used: int | None = None

@@ -1,0 +1,267 @@
+"""The one runner of every stage that is a pure function from an entry to events."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection
+from enum import StrEnum
+from typing import Protocol, assert_never
+
+import msgspec
+import structlog
+from redis.exceptions import RedisError
+
+from sureclose.streams.connection import Log
+from sureclose.streams.deadletter import dead_letter
+from sureclose.streams.entry import Entry
+from sureclose.streams.groups import START
+from sureclose.streams.outage import Outage
+from sureclose.streams.publish import Event, Finish, append, finish
+from sureclose.streams.reader import PAGE, GroupReader
+from sureclose.streams.slots import Slot
+from sureclose.streams.verdict import Dead, Drop, Emit, Keep, StageVerdict
+from sureclose.streams.wire import Wire, wait_set
+
+CLAIM_IDLE_MS = 3000
+CLAIM_EVERY_S = 1.0
+_LOST_REMEDY = (
+    "the payload was trimmed before anybody finished it: trim by MINID, below the group's oldest pending id"
+)
+_BUG_REMEDY = "a bug in Sureclose: report it with this entry, then replay the entry"
+
+_log = structlog.get_logger(__name__)
+
+
+class Kind(StrEnum):
+    """How an entry ended, for the counters: read = emitted + dropped + dead + kept + lost, once the stream is read."""
+
+    EMITTED = "emitted"
+    DROPPED = "dropped"
+    DEAD = "dead"
+    KEPT = "kept"
+    """In the hands of whoever ``decide`` gave it to, who ends it."""
+    LOST = "lost"
+    """Somebody else had finished it when we came to; nothing was published by us."""
+
+
+_OVERTAKEN = (Kind.LOST, "finished_elsewhere")
+
+
+class Observe(Protocol):
+    """Called once per entry, after its end is on disk."""
+
+    def __call__(self, stage: str, kind: Kind, reason: str) -> None: ...
+
+
+class StageHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are monotonic. A stage whose reads fail is not healthy, whatever its counters say."""
+
+    consumer: str | None
+    last_read_at: float | None
+    failing_since: float | None
+    first_entry_at: float | None
+    in_flight: int
+
+
+class Stage:
+    """Reads ``source`` as a member of ``group`` and finishes each entry by its verdict, in order.
+
+    Whatever happens, an entry is published by one process only, or is delivered again: its events and its
+    acknowledgement are one script. An entry on which ``decide`` fails is a bug of ours and goes to the dead letter, so
+    that it blocks nobody (incident 9).
+
+    A stage whose ``decide`` keeps entries says what is still held in ``in_flight``, how much more may come in ``free``,
+    and calls ``freed`` when there is room again. ``claim_idle_ms`` is how long another may take over an entry before
+    we do it; 0 is for who holds a lease, since the entries of everybody else are orphans then.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        name: str,
+        role: str,
+        prefix: str,
+        source: str,
+        group: str,
+        dead_letters: str,
+        decide: Callable[[Entry, int], StageVerdict],
+        observe: Observe,
+        now_ms: Callable[[], int],
+        monotonic: Callable[[], float],
+        checkpoint: Callable[[], str] = lambda: START,
+        claim_idle_ms: int = CLAIM_IDLE_MS,
+        in_flight: Callable[[], Collection[str]] = frozenset,
+        free: Callable[[], int] = lambda: PAGE,
+    ) -> None:
+        self.name = name
+        self._role = role
+        self._prefix = prefix
+        self._source = source
+        self._group = group
+        self._dead_letters = dead_letters
+        self._decide = decide
+        self._observe = observe
+        self._now_ms = now_ms
+        self._monotonic = monotonic
+        self._checkpoint = checkpoint
+        self._claim_idle_ms = claim_idle_ms
+        self._kept = in_flight
+        self._free = free
+        self._log = log
+        self._wire: Wire = log.commands()
+        self._outage = Outage(monotonic, stage=name)
+        self._reader: GroupReader | None = None
+        self._first_entry_at: float | None = None
+        self._last_read_at: float | None = None
+        self._deciding = 0
+        self._gone: deque[Entry] = deque()
+
+    def health(self) -> StageHealth:
+        reader = self._reader
+        failing = (self._outage.since, reader.failing_since if reader else None)
+        return StageHealth(
+            consumer=reader.consumer if reader else None,
+            last_read_at=self._last_read_at,
+            failing_since=min((at for at in failing if at is not None), default=None),
+            first_entry_at=self._first_entry_at,
+            in_flight=self._deciding + len(self._kept()),
+        )
+
+    def freed(self) -> None:
+        """There is room again, after ``free`` said that there was none."""
+        if self._reader is not None:
+            self._reader.freed()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop`` is set, within ``block_ms`` of it. Raises ``LogWentBackwards`` only, and what is a bug."""
+        while not stop.is_set():
+            try:
+                slot = await Slot.take(
+                    self._wire,
+                    prefix=self._prefix,
+                    group=self._group,
+                    role=self._role,
+                    monotonic=self._monotonic,
+                )
+            except RedisError as error:
+                await wait_set(stop, self._outage.failed(error))
+                continue
+            await self._serve(slot, stop)
+
+    async def _serve(self, slot: Slot, stop: asyncio.Event) -> None:
+        """Read under the slot's name until we stop or lose it."""
+        served = asyncio.Event()
+        keeper = asyncio.create_task(slot.keep(served), name=f"{self.name}: keep {slot.name}")
+        reader = GroupReader(
+            self._log,
+            stream=self._source,
+            group=self._group,
+            consumer=slot.name,
+            monotonic=self._monotonic,
+            checkpoint=self._checkpoint,
+            in_flight=self._kept,
+            free=self._free,
+        )
+        self._reader = reader
+        try:
+            async with reader:
+                await self._read(reader, slot, stop)
+        finally:
+            self._reader = None
+            served.set()
+            await keeper
+            await slot.release()
+
+    async def _read(self, reader: GroupReader, slot: Slot, stop: asyncio.Event) -> None:
+        claim_at = self._monotonic()
+        while slot.held and not stop.is_set():
+            batch = await reader.next_batch(stop)
+            self._last_read_at = reader.last_read_at or self._last_read_at
+            try:
+                await self._finish(batch)
+                if self._monotonic() >= claim_at and reader.failing_since is None:
+                    await self._claim(reader, slot, stop)
+                    claim_at = self._monotonic() + CLAIM_EVERY_S
+            except RedisError as error:
+                reader.doubt()
+                await wait_set(stop, self._outage.failed(error))
+            else:
+                self._outage.over()
+
+    async def _claim(self, reader: GroupReader, slot: Slot, stop: asyncio.Event) -> None:
+        """What a killed process left behind, page by page, and what was trimmed under it."""
+        await self._report_gone()
+        while slot.held and not stop.is_set():
+            page = await reader.claim(self._claim_idle_ms)
+            self._gone.extend(entry for entry in page if not entry.pending)
+            await self._finish([entry for entry in page if entry.pending])
+            await self._report_gone()
+            if reader.claim_round_over:
+                return
+
+    async def _finish(self, batch: list[Entry]) -> None:
+        """Decide each entry, then write all ends in one script; only then are they counted."""
+        if not batch:
+            return
+        if self._first_entry_at is None:
+            self._first_entry_at = self._monotonic()
+        self._deciding = len(batch)
+        try:
+            verdicts = [(entry, self._judge(entry)) for entry in batch]
+            for _, kept in verdicts:
+                if isinstance(kept, Keep):
+                    self._observe(self.name, Kind.KEPT, kept.label)
+            ending = [(entry, verdict) for entry, verdict in verdicts if not isinstance(verdict, Keep)]
+            ends = [Finish(entry.ref.entry_id, self._events(verdict)) for entry, verdict in ending]
+            ours = await finish(self._wire, self._source, self._group, ends)
+            for (_, verdict), mine in zip(ending, ours, strict=True):
+                self._observe(self.name, *(_counted(verdict) if mine else _OVERTAKEN))
+        finally:
+            self._deciding = 0
+
+    async def _report_gone(self) -> None:
+        """Dead letters of entries that are not pending any more.
+
+        No acknowledgement can guard them, so a letter whose reply is lost is written again.
+        """
+        while self._gone:
+            verdict = self._judge(self._gone[0])
+            for event in self._events(verdict):
+                await append(self._wire, event)
+            self._gone.popleft()
+            self._observe(self.name, *_counted(verdict))
+
+    def _events(self, verdict: StageVerdict) -> tuple[Event, ...]:
+        match verdict:
+            case Emit(events=events):
+                return events
+            case Drop() | Keep():
+                return ()
+            case Dead(fields=fields):
+                return (Event(self._dead_letters, fields),)
+        assert_never(verdict)
+
+    def _judge(self, entry: Entry) -> StageVerdict:
+        if entry.lost:
+            return Dead(dead_letter(entry, "payload_lost", _LOST_REMEDY), "payload_lost")
+        try:
+            verdict = self._decide(entry, self._now_ms())
+            self._events(verdict)
+        except Exception as error:  # noqa: BLE001 - an entry that we fail on must not block the others
+            _log.exception("stage.failed", stage=self.name, entry=str(entry.ref))
+            reason = f"stage_failed: {type(error).__name__}: {error}"
+            return Dead(dead_letter(entry, reason, _BUG_REMEDY), "stage_failed")
+        return verdict
+
+
+def _counted(verdict: StageVerdict) -> tuple[Kind, str]:
+    match verdict:
+        case Emit(label=label):
+            return Kind.EMITTED, label
+        case Drop(reason=reason):
+            return Kind.DROPPED, reason
+        case Dead(reason=reason):
+            return Kind.DEAD, reason
+        case Keep(label=label):
+            return Kind.KEPT, label
+    assert_never(verdict)

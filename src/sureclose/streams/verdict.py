@@ -1,0 +1,38 @@
+"""What a stage says about one entry. A closed set: every entry ends as exactly one of these, or is kept."""
+
+import msgspec
+
+from sureclose.streams.publish import Event
+from sureclose.streams.wire import Fields
+
+
+class Emit(msgspec.Struct, frozen=True):
+    """These events come of it. ``label`` is what is counted."""
+
+    events: tuple[Event, ...]
+    label: str
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """Nothing comes of it, and that is right: acknowledged, and counted by its reason."""
+
+    reason: str
+
+
+class Dead(msgspec.Struct, frozen=True):
+    """It can't be understood: these fields go to ``dead.letter``, and the stream goes on."""
+
+    fields: Fields
+    reason: str
+
+
+class Keep(msgspec.Struct, frozen=True):
+    """``decide`` has taken it, and whoever took it acknowledges it later, with its outcome. Counted by its label.
+
+    From here until then its id has to be among the stage's ``in_flight``.
+    """
+
+    label: str
+
+
+StageVerdict = Emit | Drop | Dead | Keep

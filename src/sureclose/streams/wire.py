@@ -1,0 +1,46 @@
+"""The narrow seam to the client library: commands go out as bytes, replies come back as the wire has them.
+
+A command name given as bytes passes by the reply parsers of redis-py, whose shapes changed between 7 and 8 and differ
+between RESP2 and RESP3. Here the shapes are the protocol's own.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+Fields = Mapping[bytes, bytes]
+"""An entry's fields, binary safe."""
+
+
+class Wire(Protocol):
+    """Whatever sends one command once and returns its reply; ``redis.asyncio.Redis`` is one."""
+
+    async def execute_command(self, *args: bytes | str | int) -> Any: ...
+
+
+def id_key(entry_id: str | bytes) -> tuple[int, int]:
+    """The order of entry ids, which isn't that of their text; raises ``ValueError`` on what is no id."""
+    text = entry_id.decode() if isinstance(entry_id, bytes) else entry_id
+    milliseconds, _, sequence = text.partition("-")
+    return int(milliseconds), int(sequence or 0)
+
+
+def pairs(reply: list[Any]) -> dict[bytes, Any]:
+    """A flat list of names and values as a dict."""
+    return dict(zip(reply[::2], reply[1::2], strict=True))
+
+
+def error_code(error: Exception) -> str:
+    """The first word of a server's error, which is its kind: NOGROUP, MISCONF and so on."""
+    return str(error).split(" ", 1)[0]
+
+
+async def wait_set(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event no longer than that; True if it is set."""
+    if not event.is_set() and seconds > 0:
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            return event.is_set()
+    return event.is_set()

@@ -1,0 +1,1 @@
+"""The exchange behind a port: REST, streams, signing, errors, filters."""

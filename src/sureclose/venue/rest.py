@@ -1,0 +1,326 @@
+"""Binance USDS-M futures over REST: the port, on HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from sureclose.domain.market import Class, OrderReport, Position, Refusal, SymbolRules, Trade
+from sureclose.domain.words import PositionSide
+from sureclose.venue import history
+from sureclose.venue.client import SignedClient, decode
+from sureclose.venue.clock import VenueClock, steady_seconds, wall_ms
+from sureclose.venue.codes import INVALID_TIMESTAMP, NO_SUCH_ORDER, STALE_MODE, STALE_RULES
+from sureclose.venue.environments import VenueSettings
+from sureclose.venue.errors import Unanswered, VenueError, VenueIncomplete, VenueUnreachable
+from sureclose.venue.exchange_info import RulesCache
+from sureclose.venue.limits import Limits
+from sureclose.venue.orders import judge, parameters
+from sureclose.venue.port import AccountState, MarketOrder, NotSent, Purpose, Urgency
+from sureclose.venue.positions import PositionReads
+from sureclose.venue.schemas import (
+    AccountConfig,
+    DualSide,
+    ExchangeInfo,
+    ListenKey,
+    OrderRow,
+    PositionRow,
+    TradeRow,
+)
+from sureclose.venue.secret import Credentials
+from sureclose.venue.slots import OrderSlots
+from sureclose.venue.transport import NoAnswer, NotConnected
+
+ORDER: Final = "/fapi/v1/order"
+ALL_ORDERS: Final = "/fapi/v1/allOrders"
+USER_TRADES: Final = "/fapi/v1/userTrades"
+POSITION_RISK: Final = "/fapi/v2/positionRisk"
+DUAL_SIDE: Final = "/fapi/v1/positionSide/dual"
+ACCOUNT_CONFIG: Final = "/fapi/v1/accountConfig"
+EXCHANGE_INFO: Final = "/fapi/v1/exchangeInfo"
+LISTEN_KEY: Final = "/fapi/v1/listenKey"
+
+_AHEAD_MS: Final = 60_000
+"""How far past the present a window of history reaches, for orders that change while it is read."""
+
+_AROUND_MS: Final = 1000
+"""How much wider than the order's lifetime its fills are looked for."""
+
+
+class BinanceRest:
+    """One account at Binance, its testnet, or anything that speaks their protocol: a ``Venue``.
+
+    An asynchronous context manager; opening it talks to nobody. ``maintain`` is a task for the caller to supervise.
+    ``wall`` is the local time in milliseconds, ``steady`` a clock in seconds that nobody sets. Raises ``ValueError``
+    for addresses or keys that can't be.
+    """
+
+    def __init__(
+        self,
+        settings: VenueSettings,
+        credentials: Credentials,
+        *,
+        wall: Callable[[], int] = wall_ms,
+        steady: Callable[[], float] = steady_seconds,
+    ) -> None:
+        self._client = SignedClient(settings, credentials, wall=wall, steady=steady)
+        self._settings = settings
+        self._steady = steady
+        self._slots = OrderSlots(settings.order_connections, self.limits.order_wait_ms)
+        self._position_reads = PositionReads(
+            self._read_positions, interval_ms=settings.position_interval_ms, steady=steady
+        )
+        self._rules = RulesCache(
+            self._read_exchange_info,
+            steady=steady,
+            max_age_ms=settings.rules_max_age_ms,
+            retry_ms=settings.rules_retry_ms,
+            doubt_ms=settings.rules_doubt_ms,
+        )
+        self._mode: tuple[bool, float] | None = None
+        self._mode_doubts = 0
+        self._asking_mode = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._slots.close()
+        await self._position_reads.close()
+        await self._client.__aexit__(kind, error, traceback)
+
+    @property
+    def limits(self) -> Limits:
+        """The budget as the venue's headers tell it, for gauges."""
+        return self._client.limits
+
+    # the clock
+
+    @property
+    def clock(self) -> VenueClock:
+        return self._client.clock
+
+    async def server_time(self) -> int:
+        """See ``Venue``."""
+        return await self._client.server_time()
+
+    async def measure_clock(self) -> None:
+        """One round of samples of the venue's time; raises ``VenueError`` when none succeeds."""
+        await self._client.measure_clock()
+
+    async def maintain(self, stop: asyncio.Event) -> None:
+        """Measure the clock at intervals until ``stop``; that also keeps a connection warm. To be supervised."""
+        await self._client.maintain(stop)
+
+    # orders
+
+    @asynccontextmanager
+    async def order_slot(self, urgency: Urgency = Urgency.FULL, since: int = 0) -> AsyncIterator[None]:
+        """See ``Venue``."""
+        async with self._slots.hold(urgency, since):
+            await self._client.clock_ready()
+            yield
+
+    async def place(self, order: MarketOrder) -> OrderReport | Refusal | Unanswered | NotSent:
+        """See ``Venue``: one POST, whose outcome is whatever can be proven about it."""
+        if (patience := self.limits.blocked_ms()) > 0:
+            return NotSent(f"the venue asked for {patience} ms of patience")
+        client = self._client
+        body = client.signer.sign(parameters(order)).encode()
+        try:
+            answer = await client.orders.post_form(ORDER, body)
+        except NotConnected as error:
+            return NotSent(str(error))
+        except NoAnswer as error:
+            return Unanswered(reason=str(error))
+        self.limits.note(answer.status, answer.headers)
+        verdict = judge(order, answer.status, answer.body, answer.headers, client.about_now())
+        if isinstance(verdict, Refusal):
+            self._learn(verdict)
+            return msgspec.structs.replace(verdict, message=client.credentials.scrub(verdict.message))
+        if isinstance(verdict, Unanswered):
+            return msgspec.structs.replace(verdict, reason=client.credentials.scrub(verdict.reason))
+        return verdict
+
+    def _learn(self, refusal: Refusal) -> None:
+        """What a refusal says about what we believed."""
+        if refusal.kind is Class.WAIT:
+            self.limits.refused(refusal.http_status, refusal.code, refusal.retry_after_ms)
+        if refusal.code == INVALID_TIMESTAMP:
+            self.clock.doubt()
+        if refusal.code in STALE_RULES:
+            self._rules.doubt()
+        if refusal.code in STALE_MODE:
+            self._mode = None
+            self._mode_doubts += 1
+
+    async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
+        """See ``Venue``."""
+        row = await self._order(symbol, ("origClientOrderId", client_order_id))
+        if row is not None and row.client_order_id != client_order_id:
+            raise VenueUnreachable(f"{ORDER}: the answer is about another order")
+        return None if row is None else row.report()
+
+    async def order_by_id(self, symbol: str, order_id: int) -> OrderReport | None:
+        """See ``Venue``."""
+        row = await self._order(symbol, ("orderId", str(order_id)))
+        if row is not None and row.order_id != order_id:
+            raise VenueUnreachable(f"{ORDER}: the answer is about another order")
+        return None if row is None else row.report()
+
+    async def _order(self, symbol: str, by: tuple[str, str]) -> OrderRow | None:
+        try:
+            row = await self._client.ask(OrderRow, ORDER, [("symbol", symbol), by])
+        except VenueError as error:
+            if error.code == NO_SUCH_ORDER and not isinstance(error, VenueUnreachable):
+                return None
+            raise
+        if row.symbol != symbol:
+            raise VenueUnreachable(f"{ORDER}: the answer is about another symbol")
+        return row
+
+    async def orders_since(
+        self, symbol: str, start_time: int, purpose: Purpose = Purpose.CLOSE
+    ) -> list[OrderReport]:
+        """See ``Venue``."""
+
+        async def page(first: int, last: int) -> list[OrderRow]:
+            query = _window(symbol, first, last)
+            return await self._client.ask(list[OrderRow], ALL_ORDERS, query, purpose=purpose)
+
+        rows = await history.whole(page, *await self._span(start_time), history.too_many)
+        by_id = {row.order_id: row for row in rows}
+        return [by_id[order_id].report() for order_id in sorted(by_id)]
+
+    # fills
+
+    async def trades_of_order(self, symbol: str, order_id: int) -> list[Trade]:
+        """See ``Venue``. Where one answer can't hold them, the order's own lifetime bounds the search."""
+        one = [("symbol", symbol), ("orderId", str(order_id))]
+        limit = ("limit", str(history.PAGE))
+        rows = await self._client.ask(list[TradeRow], USER_TRADES, [*one, limit])
+        if len(rows) < history.PAGE:
+            return _in_order(row for row in rows if row.order_id == order_id)
+        order = await self._client.ask(OrderRow, ORDER, one)
+        if order.time == 0:
+            raise VenueIncomplete(f"order {order_id} fills a page and doesn't say when it began")
+        lifetime = order.time - _AROUND_MS, order.update_time + _AROUND_MS
+        rows = await self._trades(symbol, *lifetime, Purpose.CLOSE)
+        trades = _in_order(row for row in rows if row.order_id == order_id)
+        if (counted := sum(trade.quantity for trade in trades)) < order.executed_qty:
+            raise VenueIncomplete(f"order {order_id} filled {order.executed_qty}, its trades say {counted}")
+        return trades
+
+    async def trades_since(
+        self, symbol: str, start_time: int, purpose: Purpose = Purpose.CLOSE
+    ) -> list[Trade]:
+        """See ``Venue``."""
+        return _in_order(await self._trades(symbol, *await self._span(start_time), purpose))
+
+    async def _trades(self, symbol: str, start: int, end: int, purpose: Purpose) -> list[TradeRow]:
+        async def page(first: int, last: int) -> list[TradeRow]:
+            query = _window(symbol, first, last)
+            return await self._client.ask(list[TradeRow], USER_TRADES, query, purpose=purpose)
+
+        async def from_id(first: int, limit: int) -> list[TradeRow]:
+            query = [("symbol", symbol), ("fromId", str(first)), ("limit", str(limit))]
+            return await self._client.ask(list[TradeRow], USER_TRADES, query, purpose=purpose)
+
+        async def full_instant(instant: int, rows: list[TradeRow]) -> list[TradeRow]:
+            return await history.trades_of_instant(from_id, instant, rows)
+
+        return await history.whole(page, start, end, full_instant)
+
+    async def _span(self, start_time: int) -> tuple[int, int]:
+        await self._client.clock_ready()
+        now = self.clock.latest()
+        if start_time < now - history.RETENTION_MS:
+            raise VenueIncomplete(f"the venue doesn't answer for {start_time}: that is more than 90 days ago")
+        return start_time, max(now, start_time) + _AHEAD_MS
+
+    # positions and account
+
+    async def position(self, symbol: str, position_side: PositionSide) -> Position:
+        """See ``Venue``; coalesced by ``PositionReads``."""
+        return await self._position_reads.position(symbol, position_side)
+
+    async def positions(self) -> list[Position]:
+        """See ``Venue``."""
+        rows = await self._read_positions(None, Purpose.OBSERVE)
+        return [row for row in rows if row.amount != 0]
+
+    async def _read_positions(self, symbol: str | None, purpose: Purpose = Purpose.CLOSE) -> list[Position]:
+        query = [] if symbol is None else [("symbol", symbol)]
+        reply = await self._client.read(POSITION_RISK, query, purpose)
+        rows = decode(list[PositionRow], reply.body, POSITION_RISK)
+        return [row.position(reply.requested_at) for row in rows]
+
+    async def dual_side(self) -> bool:
+        """See ``Venue``."""
+        async with self._asking_mode:
+            if self._mode is not None:
+                dual, asked_at = self._mode
+                if self._steady() - asked_at < self._settings.mode_max_age_ms / 1000:
+                    return dual
+            asked_at, doubts = self._steady(), self._mode_doubts
+            answer = await self._client.ask(DualSide, DUAL_SIDE, [])
+            if doubts == self._mode_doubts:
+                self._mode = (answer.dual_side_position, asked_at)
+            return answer.dual_side_position
+
+    async def account(self) -> AccountState:
+        """See ``Venue``."""
+        answer = await self._client.ask(AccountConfig, ACCOUNT_CONFIG, [], purpose=Purpose.OBSERVE)
+        return AccountState(
+            can_trade=answer.can_trade,
+            dual_side=answer.dual_side_position,
+            multi_assets=answer.multi_assets_margin,
+        )
+
+    async def rules(self, symbol: str) -> SymbolRules | None:
+        """See ``Venue``."""
+        return await self._rules.rules(symbol)
+
+    async def _read_exchange_info(self) -> ExchangeInfo:
+        info = decode(ExchangeInfo, await self._client.unsigned("GET", EXCHANGE_INFO), EXCHANGE_INFO)
+        self.limits.configure(info.rate_limits)
+        return info
+
+    # the listen key of the user data stream: key only, no signature (Binance docs, user data streams)
+
+    async def create_listen_key(self) -> str:
+        """A listen key, the running one if there is one; valid for 60 minutes."""
+        answer = decode(ListenKey, await self._client.unsigned("POST", LISTEN_KEY), LISTEN_KEY)
+        if not answer.listen_key:
+            raise VenueUnreachable(f"{LISTEN_KEY}: the answer has no key")
+        return answer.listen_key
+
+    async def extend_listen_key(self) -> str:
+        """60 minutes more for the running key, which is returned; empty when the answer doesn't name it.
+
+        Raises ``VenueError`` with code -1125 when there is none.
+        """
+        return decode(ListenKey, await self._client.unsigned("PUT", LISTEN_KEY), LISTEN_KEY).listen_key
+
+
+def _window(symbol: str, first: int, last: int) -> list[tuple[str, str]]:
+    return [
+        ("symbol", symbol),
+        ("startTime", str(first)),
+        ("endTime", str(last)),
+        ("limit", str(history.PAGE)),
+    ]
+
+
+def _in_order(rows: Iterable[TradeRow]) -> list[Trade]:
+    by_id = {row.id: row for row in rows}
+    return [row.trade() for row in sorted(by_id.values(), key=lambda row: (row.time, row.id))]

@@ -1,0 +1,296 @@
+"""The stage runner: each entry ends once, and none blocks the others."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+from copying import Outcomes, stage
+from raw import add, add_many, contents, deliver, raw
+from redis.exceptions import RedisError
+from structlog.testing import capture_logs
+
+from sureclose.streams import slots
+from sureclose.streams import stage as stage_module
+from sureclose.streams.connection import Log, LogSettings
+from sureclose.streams.embedded import EmbeddedServer
+from sureclose.streams.encode import original_of
+from sureclose.streams.entry import Entry
+from sureclose.streams.groups import ensure_group, group_info
+from sureclose.streams.publish import Event, acknowledge
+from sureclose.streams.slots import slot_key
+from sureclose.streams.stage import Kind, Stage
+from sureclose.streams.verdict import Dead, Drop, Emit, Keep, StageVerdict
+
+GROUP = "readers of in"
+
+
+@pytest.fixture
+async def quick(log_url: str) -> AsyncIterator[Log]:
+    """A log whose reads block so briefly that stopping takes no time."""
+    async with Log(LogSettings(url=log_url, block_ms=50)) as log:
+        yield log
+
+
+@pytest.fixture
+def outcomes() -> Outcomes:
+    return Outcomes()
+
+
+@asynccontextmanager
+async def running(*stages: Stage) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    tasks = [asyncio.create_task(stage.run(stop)) for stage in stages]
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(asyncio.gather(*tasks), 5)
+
+
+def by_n(verdicts: dict[bytes, Callable[[Entry], StageVerdict]]) -> Callable[[Entry, int], StageVerdict]:
+    return lambda entry, now_ms: verdicts[entry.fields[b"n"]](entry)
+
+
+def emit(prefix: str) -> Callable[[Entry, int], StageVerdict]:
+    return lambda entry, now_ms: Emit((Event(f"{prefix}out", entry.fields),), "copied")
+
+
+def fail(entry: Entry) -> StageVerdict:
+    raise KeyError("no such thing")
+
+
+async def pending(log: Log, prefix: str) -> int:
+    info = await group_info(log.commands(), f"{prefix}in", GROUP)
+    assert info is not None
+    return info.pending
+
+
+async def test_each_verdict_ends_its_entry_and_is_counted_with_its_reason(
+    quick: Log, log_prefix: str, outcomes: Outcomes
+) -> None:
+    for n in ("emit", "twice", "drop", "dead"):
+        await add(quick, f"{log_prefix}in", {"n": n})
+    out = Event(f"{log_prefix}out", {b"made": b"1"})
+    decide = by_n(
+        {
+            b"emit": lambda entry: Emit((out,), "made"),
+            b"twice": lambda entry: Emit((out, out), "made"),
+            b"drop": lambda entry: Drop("not_a_close"),
+            b"dead": lambda entry: Dead({b"why": b"nonsense"}, "unreadable"),
+        }
+    )
+    async with running(stage(quick, log_prefix, outcomes, decide)):
+        await outcomes.reach(4)
+    assert outcomes == {
+        ("from in", Kind.EMITTED, "made"): 2,
+        ("from in", Kind.DROPPED, "not_a_close"): 1,
+        ("from in", Kind.DEAD, "unreadable"): 1,
+    }
+    assert len(await contents(quick, f"{log_prefix}out")) == 3
+    assert await contents(quick, f"{log_prefix}dead") == [{b"why": b"nonsense"}]
+    assert await pending(quick, log_prefix) == 0
+
+
+@pytest.mark.parametrize(
+    ("bug", "reason"),
+    [
+        (fail, b"stage_failed: KeyError: 'no such thing'"),
+        (
+            lambda entry: Emit((Event("out", {}),), "x"),
+            b"stage_failed: ValueError: an event for out has no fields",
+        ),
+        (lambda entry: Dead({}, "x"), b"stage_failed: ValueError"),
+        (lambda entry: None, b"stage_failed: AssertionError"),
+    ],
+)
+async def test_incident_09_a_poison_entry_goes_to_the_dead_letter_and_blocks_nobody(
+    quick: Log, log_prefix: str, outcomes: Outcomes, bug: Callable[[Entry], StageVerdict], reason: bytes
+) -> None:
+    poison = await add(quick, f"{log_prefix}in", {"n": "poison", "b": b"\xff\x00"})
+    await add(quick, f"{log_prefix}in", {"n": "good"})
+    decide = by_n({b"poison": bug, b"good": lambda entry: Drop("fine")})
+    with capture_logs() as logs:
+        async with running(stage(quick, log_prefix, outcomes, decide)):
+            await outcomes.reach(2)
+    (letter,) = await contents(quick, f"{log_prefix}dead")
+    assert letter[b"reason"].startswith(reason)
+    assert letter[b"remedy"]
+    assert (letter[b"stream"], letter[b"id"]) == (f"{log_prefix}in".encode(), poison.encode())
+    assert original_of(letter[b"entry"].decode()) == ((b"n", b"poison"), (b"b", b"\xff\x00"))
+    assert [entry["entry"] for entry in logs if entry["event"] == "stage.failed"] == [
+        f"{log_prefix}in@{poison}"
+    ]
+    assert await pending(quick, log_prefix) == 0
+
+
+async def test_an_entry_of_very_many_fields_still_fits_its_dead_letter(
+    quick: Log, log_prefix: str, outcomes: Outcomes
+) -> None:
+    fields: dict[str, str | bytes] = {f"{n}": "v" for n in range(5000)}
+    await add(quick, f"{log_prefix}in", fields)
+    async with running(stage(quick, log_prefix, outcomes, lambda entry, now_ms: fail(entry))):
+        await outcomes.reach(1)
+    (letter,) = await contents(quick, f"{log_prefix}dead")
+    assert len(original_of(letter[b"entry"].decode())) == 5000
+
+
+async def test_a_kept_entry_is_neither_acknowledged_nor_handed_out_again_while_it_is_held(
+    quick: Log, log_prefix: str, outcomes: Outcomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the close engine does it: taken, held in flight, acknowledged by its own script."""
+    monkeypatch.setattr(stage_module, "CLAIM_EVERY_S", 0.05)
+    held: set[str] = set()
+
+    def decide(entry: Entry, now_ms: int) -> StageVerdict:
+        held.add(entry.ref.entry_id)
+        return Keep("close")
+
+    keeper = stage(
+        quick,
+        log_prefix,
+        outcomes,
+        decide,
+        in_flight=lambda: held,
+        free=lambda: 2 - len(held),
+        claim_idle_ms=0,
+    )
+    added = await add_many(quick, f"{log_prefix}in", 3)
+    async with running(keeper):
+        await outcomes.reach(2)
+        assert keeper.health().in_flight == 2
+        assert held == set(added[:2])
+        await acknowledge(quick.commands(), f"{log_prefix}in", GROUP, added[:1])
+        held.discard(added[0])
+        keeper.freed()
+        await outcomes.reach(3)
+        held.discard(added[1])  # let go without an end: it is found again
+        keeper.freed()
+        await outcomes.reach(4)
+    assert held == set(added[1:])
+    assert outcomes == {("from in", Kind.KEPT, "close"): 4}
+    assert await pending(quick, log_prefix) == 2
+
+
+async def test_a_trimmed_pending_entry_is_reported_and_never_decided(
+    quick: Log, log_prefix: str, outcomes: Outcomes
+) -> None:
+    """One under our own name, and one under a dead consumer's, which the claim takes off the pending list."""
+    name = f"{log_prefix}in"
+    await ensure_group(quick.commands(), name, GROUP)
+    for consumer in ("copier-1", "dead-1"):
+        entry_id = await add(quick, name, {"n": "1"})
+        await deliver(quick, name, GROUP, consumer)
+        await raw(quick, "XDEL", name, entry_id)
+    async with running(stage(quick, log_prefix, outcomes, emit(log_prefix))):
+        await outcomes.reach(2)
+    assert outcomes == {("from in", Kind.DEAD, "payload_lost"): 2}
+    letters = await contents(quick, f"{log_prefix}dead")
+    assert [letter[b"reason"] for letter in letters] == [b"payload_lost"] * 2
+    assert await contents(quick, f"{log_prefix}out") == []
+    assert await pending(quick, log_prefix) == 0
+
+
+async def test_incident_06_entries_of_a_dead_consumer_are_taken_over(
+    quick: Log, log_prefix: str, outcomes: Outcomes
+) -> None:
+    name = f"{log_prefix}in"
+    await ensure_group(quick.commands(), name, GROUP)
+    await add_many(quick, name, 250)
+    await deliver(quick, name, GROUP, "worker-31337")
+    async with running(stage(quick, log_prefix, outcomes, emit(log_prefix), claim_idle_ms=0)):
+        await outcomes.reach(250)
+    assert [int(fields[b"n"]) for fields in await contents(quick, f"{log_prefix}out")] == list(range(250))
+    assert await pending(quick, log_prefix) == 0
+
+
+async def test_an_entry_finished_by_another_is_counted_as_lost_and_not_published(
+    quick: Log, log_url: str, log_prefix: str, outcomes: Outcomes
+) -> None:
+    def decide(entry: Entry, now_ms: int) -> StageVerdict:
+        """Somebody else finishes the entry while we decide."""
+        with redis.Redis(unix_socket_path=socket_path, password=password) as other:
+            assert other.xack(f"{log_prefix}in", GROUP, entry.ref.entry_id) == 1
+        return Emit((Event(f"{log_prefix}out", entry.fields),), "copied")
+
+    parts = urlsplit(log_url)
+    socket_path, password = parts.path, parts.password
+    await add(quick, f"{log_prefix}in", {"n": "1"})
+    async with running(stage(quick, log_prefix, outcomes, decide)):
+        await outcomes.reach(1)
+    assert outcomes == {("from in", Kind.LOST, "finished_elsewhere"): 1}
+    assert await contents(quick, f"{log_prefix}out") == []
+
+
+async def test_a_write_that_fails_is_tried_again_and_shows_in_the_health(
+    quick: Log, log_prefix: str, outcomes: Outcomes
+) -> None:
+    """The target is no stream at first: nothing is written, nothing lost, and once it is mended all comes out."""
+    await raw(quick, "SET", f"{log_prefix}out", "text")
+    await add_many(quick, f"{log_prefix}in", 3)
+    copier = stage(quick, log_prefix, outcomes, emit(log_prefix))
+    with capture_logs() as logs:
+        async with running(copier):
+            async with asyncio.timeout(5):
+                while copier.health().failing_since is None:
+                    await asyncio.sleep(0.01)
+            assert await pending(quick, log_prefix) == 3
+            await raw(quick, "DEL", f"{log_prefix}out")
+            await outcomes.reach(3)
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["log.failing"]
+    assert [fields[b"n"] for fields in await contents(quick, f"{log_prefix}out")] == [b"0", b"1", b"2"]
+
+
+async def test_a_stage_that_loses_its_name_takes_another_and_loses_nothing(
+    quick: Log, log_prefix: str, outcomes: Outcomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "RENEW_EVERY_S", 0.01)
+    copier = stage(quick, log_prefix, outcomes, emit(log_prefix))
+    async with running(copier):
+        await add(quick, f"{log_prefix}in", {"n": "1"})
+        await outcomes.reach(1)
+        assert copier.health().consumer == "copier-1"
+        await quick.commands().set(slot_key(log_prefix, GROUP, 1), "another", px=60_000)
+        async with asyncio.timeout(5):
+            while copier.health().consumer != "copier-2":
+                await asyncio.sleep(0.01)
+        await add(quick, f"{log_prefix}in", {"n": "2"})
+        await outcomes.reach(2)
+    assert len(await contents(quick, f"{log_prefix}out")) == 2
+    assert await quick.commands().get(slot_key(log_prefix, GROUP, 2)) is None
+
+
+async def test_health_tells_reads_and_failures(quick: Log, log_prefix: str, outcomes: Outcomes) -> None:
+    copier = stage(quick, log_prefix, outcomes, emit(log_prefix))
+    before = copier.health()
+    assert (before.consumer, before.last_read_at, before.first_entry_at) == (None, None, None)
+    async with running(copier):
+        await add(quick, f"{log_prefix}in", {"n": "1"})
+        await outcomes.reach(1)
+        during = copier.health()
+    assert during.last_read_at is not None
+    assert during.first_entry_at is not None
+    assert (during.failing_since, during.in_flight) == (None, 0)
+
+
+async def test_a_log_that_is_not_there_at_the_start_is_waited_for(
+    tmp_path_factory: pytest.TempPathFactory, outcomes: Outcomes
+) -> None:
+    server = EmbeddedServer(tmp_path_factory.mktemp("own"))
+    await server.start()
+    async with Log(LogSettings(url=server.url, block_ms=50)) as log:
+        await server.stop()
+        copier = stage(log, "", outcomes, emit(""))
+        async with running(copier):
+            async with asyncio.timeout(5):
+                while copier.health().failing_since is None:
+                    await asyncio.sleep(0.01)
+            await server.start()
+            with pytest.raises(RedisError):
+                await raw(log, "NONSENSE")
+            await add(log, "in", {"n": "1"})
+            await outcomes.reach(1)
+            assert copier.health().failing_since is None
+        await server.stop()
