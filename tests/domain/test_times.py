@@ -1,7 +1,7 @@
 """A time covers its written resolution, and what is not understood is no time."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sureclose.domain.times import TimeFormatError, iso_ms, parse_time
@@ -82,12 +82,14 @@ def test_what_is_not_understood_is_no_time(text: str) -> None:
         parse_time(text)
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=10**12, max_value=10**13 - 1))
 def test_the_form_that_is_written_is_exact(ms: int) -> None:
     assert parse_time(iso_ms(ms)) == ms
     assert parse_time(str(ms)) == ms
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_other_text_is_refused_with_one_error(text: str) -> None:
     try:

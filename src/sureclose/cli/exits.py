@@ -14,7 +14,9 @@ from redis.exceptions import RedisError
 from sureclose.config import ConfigError
 from sureclose.operate.host import HostFailed, NotRunning
 from sureclose.operate.human import NoExecutor
-from sureclose.streams.errors import DataFolderInUse, LogProblem
+from sureclose.operate.running import CannotRun
+from sureclose.services.http import HttpProblem
+from sureclose.streams.errors import LogProblem
 from sureclose.venue.errors import VenueError
 
 
@@ -41,7 +43,9 @@ def run(command: Callable[[], Coroutine[Any, Any, Exit]]) -> None:
         code = fail(Exit.CONFIG, str(error))
     except (NotRunning, NoExecutor) as error:
         code = fail(Exit.NOT_RUNNING, str(error) or (type(error).__doc__ or ""))
-    except (DataFolderInUse, HostFailed, LogProblem) as error:
+    except CannotRun as error:
+        code = fail(Exit.CONFIG, str(error))
+    except (HostFailed, HttpProblem, LogProblem) as error:
         code = fail(Exit.ERROR, str(error))
     except VenueError as error:
         remedy = f" ({error.remedy})" if error.remedy else ""

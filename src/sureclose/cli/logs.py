@@ -6,6 +6,7 @@ that tells the journal the level.
 
 import json
 import logging
+import math
 import os
 import re
 import sys
@@ -93,7 +94,7 @@ def _clean(value: object, key: str, depth: int) -> Any:
     if isinstance(value, str):
         return redacted(str(value))
     if isinstance(value, int | float):
-        return value
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, msgspec.Struct):
@@ -181,9 +182,8 @@ class _FromLibraries(logging.Handler):
     """Lines of the standard library's logging take the same way, and so pass the same redaction."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger().log(
-            record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info
-        )
+        level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
+        structlog.get_logger().log(level, record.getMessage(), logger=record.name, exc_info=record.exc_info)
 
 
 def _is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:

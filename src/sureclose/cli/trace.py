@@ -12,9 +12,46 @@ from sureclose.cli.session import Options, opened
 from sureclose.operate.trace import Trace
 from sureclose.operate.trace import trace as tell
 
-_QUIET = frozenset(
-    {"schema", "producer", "mode", "plan_id", "intent_id", "cause", "by", "created_at", "origin_at"}
-)
+_TOLD = {
+    "harvest.intent": (
+        "symbol",
+        "position_side",
+        "action",
+        "fraction",
+        "quantity",
+        "reason",
+        "source",
+        "expires_at",
+    ),
+    "apply.plan": ("symbol", "action", "fraction", "quantity", "reason_codes"),
+    "apply.result": ("decision", "approved", "executed", "outcome", "filled_qty", "position_after", "veto"),
+    "execution.result": (
+        "outcome",
+        "reason",
+        "code",
+        "filled_qty",
+        "avg_price",
+        "order_ids",
+        "position_after",
+    ),
+    "ADMITTED": ("entry.entry_id", "decision.age_source", "by"),
+    "SIZED": ("position.amount", "position.update_time", "target", "side"),
+    "SENDING": ("attempt", "client_order_id", "side", "quantity", "timestamp", "deadline"),
+    "NOTSENT": ("attempt", "reason"),
+    "ANSWERED": ("attempt", "answer", "http_status", "code", "message"),
+    "SEEN": ("via", "order.order_id", "order.status", "order.executed_qty", "order.orig_qty"),
+    "FILLED": ("order.order_id", "trades"),
+    "DEAD": ("attempt", "not_found", "orders_read", "evidence_begun_at"),
+    "RESUMED": ("worker", "epoch"),
+    "ENDED": (
+        "outcome.kind",
+        "outcome.reason",
+        "outcome.code",
+        "position_after.amount",
+        "position_after.update_time",
+    ),
+}
+"""What a person wants to know of each step; the rest is in ``--json``."""
 _LONGEST = 160
 
 
@@ -56,16 +93,18 @@ def _show(found: Trace) -> None:
 
 
 def _what(step: dict[str, Any]) -> str:
-    told = {
-        name: value
-        for name, value in step.items()
-        if name not in _QUIET
-        and not name.startswith("since_")
-        and name not in {"step", "at"}
-        and value not in ("", None)
-    }
-    where = told.pop("where")
-    return f"[dim]{where}[/dim] " + " ".join(f"{name}={_short(value)}" for name, value in told.items())
+    told = {path: _found(step, path) for path in _TOLD.get(step["step"], ("reason",))}
+    words = [f"{path}={_short(value)}" for path, value in told.items() if value not in ("", None)]
+    return " ".join([f"[dim]{step['where']}[/dim]", *words])
+
+
+def _found(step: dict[str, Any], path: str) -> Any:
+    value: Any = step
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    if path == "trades" and value:
+        return ", ".join(f"{trade['quantity']} at {trade['price']}" for trade in value)
+    return value
 
 
 def _short(value: Any) -> str:

@@ -174,9 +174,7 @@ def _answered(state: _Open, fact: facts.Answered) -> State:
         return state
     if fact.answer is facts.Answer.UNKNOWN:
         return Unknown(state.progress, state.sending)
-    return _next(
-        msgspec.structs.replace(state.progress, setbacks=state.progress.setbacks + 1, last_code=fact.code)
-    )
+    return _next(msgspec.structs.replace(state.progress, setbacks=state.progress.setbacks + fact.setback))
 
 
 def _seen(state: _Open, order: OrderReport) -> State:

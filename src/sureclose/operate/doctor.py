@@ -14,7 +14,7 @@ from sureclose.streams.groups import GroupInfo, group_infos
 from sureclose.streams.names import StreamName
 from sureclose.venue.errors import VenueError
 
-_LIVELY_MS = 10_000
+_LIVELY_MS = 3_000
 """A reader blocks for at most a second, so one that has been idle for longer than this is dead."""
 _CLOCK_WARNING_MS = 500
 
