@@ -222,7 +222,7 @@ def wishes(draw: st.DrawFn) -> dict[str, Any]:
     fraction = kind.fraction if isinstance(kind, Closes) else draw(st.none() | fractions)
     required = fraction is None or isinstance(kind, Trades)
     side = st.sampled_from(
-        [PositionSide.BOTH, kind.reduces] if isinstance(kind, Trades) else list(PositionSide)
+        [kind.reduces] if isinstance(kind, Trades) else list(PositionSide)
     )
     scores = st.sampled_from(["R_net", "kill_score"]) | st.text(max_size=20).map("k_{}".format)
     return {

@@ -284,6 +284,7 @@ def test_incident_35_an_approved_close_is_never_dropped_in_silence(word: str) ->
 def test_an_approved_reducing_sell_is_a_close() -> None:
     decoded = read_decision(action="SELL", reduceOnly="true", qty="0.5")
     assert (decoded.action, str(decoded.quantity), decoded.fraction) == ("SELL", "0.5", None)
+    assert decoded.position_side is PositionSide.LONG, "after a flip to short it must not reduce the short"
 
 
 @pytest.mark.parametrize("stream", [HARVEST, TRADE, PLAN, RESULT])

@@ -341,7 +341,10 @@ def _origin(ref: EntryRef, entry: Fields, now_ms: int) -> tuple[int, AgeSource]:
 
 
 def _position_side(entry: Fields, word: str) -> PositionSide:
-    """BOTH unless said. ``side`` is an order's side or no side at all, and never read here."""
+    """BOTH unless said, or unless the action says it: a SELL can only reduce a long, a BUY a short.
+
+    ``side`` is an order's side or no side at all, and never read here.
+    """
     said = {actions.canonical(text) for _, text in entry.nearest("position_side", "positionSide")} or {"BOTH"}
     if len(said) > 1 or not said <= _POSITION_SIDES:
         raise DoubtError(
@@ -350,11 +353,13 @@ def _position_side(entry: Fields, word: str) -> PositionSide:
         )
     side = PositionSide(said.pop())
     action = classify_action(word)
-    if isinstance(action, Trades) and side not in {PositionSide.BOTH, action.reduces}:
+    if not isinstance(action, Trades):
+        return side
+    if side not in {PositionSide.BOTH, action.reduces}:
         raise DoubtError(
             f"a {word} can't reduce a {side} position", "write the position_side that the order reduces"
         )
-    return side
+    return action.reduces
 
 
 def _plan_id(entry: Fields, wish: dict[str, Any]) -> str:
