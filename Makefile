@@ -2,7 +2,7 @@
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 CLIENTS := .venv-clients
 BIN := $(VENV)/bin

@@ -84,16 +84,28 @@ def load(files: Sequence[Path] = (), environment: Mapping[str, str] | None = Non
     Raises ``ConfigError``.
     """
     environment = os.environ if environment is None else environment
-    if not files and Path(DEFAULT_FILE).is_file():
-        files = [Path(DEFAULT_FILE)]
     merged: dict[str, Any] = {}
-    for file in files:
+    for file in _chosen(files):
         _merge(merged, _read(file))
     _merge(merged, _from_environment(environment))
     try:
         return msgspec.convert(merged, Config, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{error}; `sureclose new-config` shows every key and its default") from None
+
+
+def source(
+    files: Sequence[Path], section: str, key: str, environment: Mapping[str, str] | None = None
+) -> str:
+    """Where a value was taken from: the variable, the last file that has it, or the default."""
+    environment = os.environ if environment is None else environment
+    variable = f"{ENVIRONMENT_PREFIX}{section}__{key}".upper()
+    if variable in environment:
+        return variable
+    for file in reversed(_chosen(files)):
+        if key in _read(file).get(section, {}):
+            return str(file)
+    return "default"
 
 
 def credentials(environment: Mapping[str, str] | None = None) -> Credentials | None:
@@ -116,6 +128,10 @@ def shown(config: Config) -> dict[str, Any]:
         if plain[section][key]:
             plain[section][key] = MASK
     return plain
+
+
+def _chosen(files: Sequence[Path]) -> Sequence[Path]:
+    return files if files or not Path(DEFAULT_FILE).is_file() else [Path(DEFAULT_FILE)]
 
 
 def _read(file: Path) -> dict[str, Any]:

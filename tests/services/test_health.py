@@ -11,7 +11,7 @@ from sureclose.domain.outcome import OutcomeKind
 from sureclose.services.checks import Check, Level
 from sureclose.services.health import Health, HealthReport, Status
 from sureclose.services.supervisor import TaskReport, TaskState
-from sureclose.services.vitals import ClockVitals, LeaseState, UserStreamVitals, Waits
+from sureclose.services.vitals import ClockVitals, LeaseState, StageVitals, UserStreamVitals, Waits
 
 
 @pytest.fixture
@@ -266,6 +266,18 @@ def test_ready_is_log_name_reads_clock_and_lease(
     report = health.ready(well(clock.now, **other))
     assert [found.name for found in report.checks if found.status is Level.FAIL] == not_ready
     assert (report.status is Status.FAILING) is bool(not_ready)
+
+
+def test_a_process_that_never_held_the_lease_is_well_and_ready(health: Health, clock: Clock) -> None:
+    """Its reader has not begun, and owes nothing until the lease is taken."""
+    begun = StageVitals(waits=Waits.STANDING_BY)
+    clock.now += 100
+    vitals = well(clock.now, lease=LeaseState.STANDING_BY, stages={"execution": begun})
+    assert health.report(vitals).status is Status.OK
+    assert health.ready(vitals).status is Status.OK
+    taken_over = well(clock.now, stages={"execution": StageVitals(since=clock.now - 1)})
+    assert health.report(taken_over).status is Status.DEGRADED
+    assert health.ready(taken_over).status is Status.FAILING
 
 
 def test_ready_says_whether_the_lease_is_held_or_stood_by_for(health: Health, clock: Clock) -> None:

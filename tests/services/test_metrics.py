@@ -108,10 +108,11 @@ def test_every_outcome_is_there_from_the_start_so_that_its_first_is_an_increase(
 
 def test_closes_that_begin_are_ended_elsewhere_or_under_way(make: Callable[..., Metrics]) -> None:
     metrics = make(under_way=1)
-    for plan in ("a", "b", "c"):
+    for plan in ("a", "b", "c", "c"):  # a log that fails makes a close begin again
         metrics.approved(plan)
     metrics.ended(ended("a"))
     metrics.elsewhere("b")
+    metrics.elsewhere("d")  # delivered after its end
     assert value(metrics, "closes_approved_total") == 3
     assert value(metrics, "closes_elsewhere_total") == 1
     assert value(metrics, "closes_under_way") == 1

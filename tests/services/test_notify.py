@@ -76,6 +76,14 @@ async def test_the_watchdog_is_fed_at_half_its_time_until_stop(manager: Manager)
     await feeding
 
 
+async def test_the_watchdog_does_not_cut_the_drain_short(manager: Manager) -> None:
+    """After a death nobody feeds it, and closes under way still have their time to finish."""
+    stop = asyncio.Event()
+    stop.set()
+    await Notifier(watched(manager, 10)).feed(lambda: False, stop, stop_s=12.5)
+    assert await manager.hears() == "STOPPING=1\nWATCHDOG_USEC=12500000"
+
+
 async def test_incident_13_the_watchdog_starves_while_a_task_is_dead(manager: Manager) -> None:
     stop, asked = asyncio.Event(), asyncio.Event()
     answers = iter([False, False, True])
@@ -124,6 +132,14 @@ async def test_without_a_socket_nothing_happens_and_the_feeder_lives_until_stop(
     assert not feeding.done()
     stop.set()
     await feeding
+
+
+async def test_stopping_is_said_when_it_begins_with_a_watchdog_or_without(manager: Manager) -> None:
+    stop = asyncio.Event()
+    feeding = asyncio.create_task(Notifier({"NOTIFY_SOCKET": manager.name}).feed(lambda: True, stop))
+    stop.set()
+    await feeding
+    assert await manager.hears() == "STOPPING=1"
 
 
 async def test_a_manager_that_is_gone_is_a_warning_and_no_failure(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def close(
     position_side = PositionSide(side.upper()) if side else PositionSide.BOTH
 
     async def command() -> Exit:
-        async with opened(options.load(), "close", may_start=False) as session:
+        async with opened(options, "close", may_start=False) as session:
             try:
                 asked = await ask_to_close(
                     session,
@@ -95,6 +95,8 @@ async def _wait(session: Session, asked: Asked, seconds: float, *, as_json: bool
                 click.echo(f"plan {asked.plan_id}: {_line(news)}", err=True)
                 if news.stage in {Stage.ENDED, Stage.STOPPED}:
                     _say(asked, news, as_json=as_json)
+                    if remedy := _WHAT_TO_DO.get(news.fields.get("reason", "")):
+                        click.echo(f"sureclose: {remedy}", err=True)
                     return _code(news)
     except TimeoutError:
         pass
@@ -124,6 +126,17 @@ def _code(news: News) -> Exit:
         return Exit.ERROR if reason else Exit.DONE
     return Exit.UNKNOWN if outcome == OutcomeKind.PARKED else Exit.ERROR
 
+
+_WHAT_TO_DO = {
+    "other_side": "the position is on the other side; leave --side out, or name the side that it is on",
+    "expired": "the wish was not taken in before it expired; look at `sureclose doctor`, then repeat it",
+    "unknown_symbol": "the venue lists no such symbol; write it as the venue does, such as ETHUSDT",
+    "below_step": "the amount is below the symbol's smallest step; close a larger fraction",
+    "frozen": "closing is frozen and the warrant has run out; repeat the close",
+    "not_authorised": "nobody holds the grant and the warrant has run out; repeat the close",
+    "position_changed": "somebody else changed the position meanwhile; look at it, then close what is left",
+}
+"""For the reasons that a person can do something about."""
 
 _SHOWN = (
     "symbol",

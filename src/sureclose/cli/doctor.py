@@ -20,7 +20,7 @@ def doctor(options: Options, *, as_json: bool) -> None:
 
     async def command() -> Exit:
         config = options.load()
-        async with opened(config, "doctor", may_start=True) as session:
+        async with opened(options, "doctor", may_start=True) as session:
             checks = await examine(
                 session,
                 accept_everysec=config.redis.accept_everysec,

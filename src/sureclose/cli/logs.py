@@ -29,9 +29,10 @@ _SECRET_NAMES: Final = (
 )
 """A key that ends so, whatever its case and punctuation, has a secret value."""
 _NAMED: Final = re.compile(
-    r"(?P<name>(?:api[_-]?key|secret|token|password|passwd|signature|listen[_-]?key)[\"']?\s*[=:]\s*[\"']?)"
-    r"[^\s&\"',;)}\]]+",
-    re.IGNORECASE,
+    r"(?P<name>(?:api[_-]?key|secret|token|password|passwd|signature|listen[_-]?key)[\"']?\s*[=:]\s*)"
+    r"(?!Secret\('\*\*\*'\))"
+    r"(?:(?P<quote>[\"'])(?:\\.|(?!(?P=quote)).)*(?P=quote)?|[^\s&\"',;)}\]]+)",
+    re.IGNORECASE | re.DOTALL,
 )
 _BEARER: Final = re.compile(r"\b(?P<name>bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
 _IN_URL: Final = re.compile(r"(?P<user>[a-z][a-z0-9+.-]*://[^\s/?#:@]*):[^\s/?#]*@", re.IGNORECASE)
@@ -80,7 +81,12 @@ def redacted(text: str) -> str:
     """The text without the credentials that it names."""
     text = _IN_URL.sub(rf"\g<user>:{MASK}@", text)
     text = _BEARER.sub(rf"\g<name> {MASK}", text)
-    return _NAMED.sub(rf"\g<name>{MASK}", text)
+    return _NAMED.sub(_masked, text)
+
+
+def _masked(found: re.Match[str]) -> str:
+    quote = found["quote"] or ""
+    return f"{found['name']}{quote}{MASK}{quote}"
 
 
 def _clean(value: object, key: str, depth: int) -> Any:

@@ -6,6 +6,7 @@ import sys
 from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -70,7 +71,7 @@ def prove(
         progress = _progress
         progress("starting")
         async with AsyncExitStack() as stack:
-            session = await stack.enter_async_context(opened(config, "prove", may_start=True))
+            session = await stack.enter_async_context(opened(options, "prove", may_start=True))
             if not session.host.started_here and restart_command is None and hosts_paper(config):
                 return exits.fail(
                     Exit.ERROR,
@@ -183,29 +184,54 @@ def _keep(folder: Path, proven: Proven) -> None:
 def _table(proven: Proven, folder: Path) -> None:
     console = Console()
     table = Table(title=f"plan {proven.plan_id} on {proven.environment}", title_justify="left")
-    table.add_column("#", justify="right")
-    table.add_column("proof")
-    table.add_column("holds")
-    table.add_column("evidence", overflow="fold")
+    for column in ("#", "proof", "holds", "evidence"):
+        table.add_column(column, overflow="fold")
     for proof in proven.proofs:
         holds = "[green]yes[/green]" if proof.holds else "[red]NO[/red]"
-        table.add_row(str(proof.number), proof.name, holds, "\n".join(_lines(proof.evidence)))
+        shown = _SHOWN[proof.number - 1](proof.evidence) if proof.holds else str(proof.evidence["why"])
+        table.add_row(str(proof.number), proof.name, holds, shown)
     console.print(table)
     console.print(
         f"{sum(proof.holds for proof in proven.proofs)} of 6 hold. Evidence: {folder}", soft_wrap=True
     )
 
 
-def _lines(evidence: dict[str, object]) -> list[str]:
-    lines = []
-    for name, value in evidence.items():
-        if name in {"plan_id", "records"}:
-            continue
-        if isinstance(value, list):
-            lines += [
-                f"{name}: {', '.join(f'{k}={v}' for k, v in item.items()) if isinstance(item, dict) else item}"
-                for item in value
-            ]
-        else:
-            lines.append(f"{name}: {value}")
-    return lines
+def _generated(evidence: dict[str, Any]) -> str:
+    added = f"{evidence['entries_added_before']} to {evidence['entries_added_after']} entries"
+    return f"entry {evidence['entry_id']}, {added}"
+
+
+def _consumed(evidence: dict[str, Any]) -> str:
+    groups = evidence["groups"]
+    return "\n".join(f"{group['group']}: read, not pending, lag {group['lag']}" for group in groups)
+
+
+def _placed(evidence: dict[str, Any]) -> str:
+    return "\n".join(
+        f"{order['side']} {order['quantity']}, reduce only {order['reduce_only']}\n"
+        f"{order['client_order_id']}\norder {order['order_id']}"
+        for order in evidence["orders"]
+    )
+
+
+def _confirmed(evidence: dict[str, Any]) -> str:
+    trades = len(evidence["trade_ids"])
+    return f"{evidence['status']} {evidence['quantity']} at {evidence['average_price']}, {trades} trade(s)"
+
+
+def _flat(evidence: dict[str, Any]) -> str:
+    later = evidence["read_requested_at"] - evidence["last_fill_at"]
+    return f"{evidence['position_before']} to {evidence['position_after']}, read {later} ms after the fill"
+
+
+def _survived(evidence: dict[str, Any]) -> str:
+    return (
+        f"{evidence['symbol']}: {evidence['killed_by']}\n"
+        f"first entry read {evidence['start_to_first_entry_read_ms']} ms after its start\n"
+        f"{evidence['outcome']} {evidence['kill_to_flat_ms']} ms after the kill, "
+        f"{len(evidence['effective_orders'])} effective order"
+    )
+
+
+_SHOWN = (_generated, _consumed, _placed, _confirmed, _flat, _survived)
+"""What a person reads of each proof; all of it is in the files."""

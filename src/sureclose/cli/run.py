@@ -48,7 +48,7 @@ def run(options: Options, roles: tuple[Role, ...]) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with opened(config, "run", may_start=True) as session:
+        async with opened(options, "run", may_start=True) as session:
             return Exit(await running.run(session, roles, stop, accept_everysec=config.redis.accept_everysec))
 
     exits.run(command)

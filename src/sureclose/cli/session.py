@@ -37,6 +37,9 @@ class Options:
     def load(self) -> Config:
         return configuration.load(self.files)
 
+    def mode_source(self) -> str:
+        return configuration.source(self.files, "venue", "environment")
+
 
 def actor() -> str:
     """Who asks: the person behind sudo, else the user of this process."""
@@ -49,8 +52,9 @@ def hosts_paper(config: Config) -> bool:
 
 
 @asynccontextmanager
-async def opened(config: Config, name: str, *, may_start: bool) -> AsyncIterator[Session]:
+async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterator[Session]:
     """A session for the command ``name``. Without ``may_start`` it only attaches, and raises ``NotRunning``."""
+    config = options.load()
     paper = hosts_paper(config)
     wanted = Wanted(
         folder=config.data_dir,
@@ -84,6 +88,7 @@ async def opened(config: Config, name: str, *, may_start: bool) -> AsyncIterator
                 producer(name),
             ),
             folder=config.data_dir,
+            mode_source=options.mode_source(),
             wall=wall_ms,
             monotonic=steady_seconds,
         )

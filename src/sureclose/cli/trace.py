@@ -63,7 +63,7 @@ def trace(options: Options, plan_id: str, *, as_json: bool) -> None:
     """What became of PLAN_ID: intent, plan, decision, attempts, answers, trades, position read, confirmation."""
 
     async def command() -> Exit:
-        async with opened(options.load(), "trace", may_start=True) as session:
+        async with opened(options, "trace", may_start=True) as session:
             found = await tell(session, plan_id)
         if found is None:
             return exits.fail(

@@ -25,6 +25,7 @@ from sureclose.venue.errors import VenueError
 CLOSE_TIMEOUT_S = 40.0
 RESTART_LIMIT_MS = 10_000
 """From the start of the new process to the first entry in its hands."""
+PULSE_POLL_S = 0.02
 MID_SEND_MS = 3_000
 """How late the paper exchange answers the order in whose middle the executor is killed."""
 
@@ -373,13 +374,20 @@ async def _in_mid_send(
 
 
 async def _new_pulse(session: Session, before: Pulse | None, killed_at: int) -> Pulse:
-    """The new executor's own word on when it read its first entry."""
-    pulse = await ask(session.wire, session.keys)
-    if pulse is None or (before is not None and pulse.epoch <= before.epoch) or pulse.started_at < killed_at:
-        raise NotShown("no new executor reported after the kill")
-    if not pulse.first_read_at:
-        raise NotShown("the new executor has not read an entry")
-    return pulse
+    """The new executor's own word on when it read its first entry, which may come after the close has ended."""
+    give_up_at = session.monotonic() + RESTART_LIMIT_MS / 1000
+    while True:
+        pulse = await ask(session.wire, session.keys)
+        is_new = pulse is not None and (before is None or pulse.epoch > before.epoch)
+        if pulse is not None and is_new and pulse.started_at >= killed_at and pulse.first_read_at:
+            return pulse
+        if session.monotonic() >= give_up_at:
+            raise NotShown(
+                "the new executor has not read an entry"
+                if is_new
+                else "no new executor reported after the kill"
+            )
+        await asyncio.sleep(PULSE_POLL_S)
 
 
 # Readings ----------------------------------------------------------------------------------------------------------

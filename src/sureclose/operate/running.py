@@ -3,37 +3,34 @@
 import asyncio
 from collections.abc import Callable, Collection
 
+import msgspec
 import structlog
 from redis.exceptions import RedisError
 
-from sureclose.domain.events import Decision
-from sureclose.domain.facts import Sending
 from sureclose.domain.market import OrderReport
-from sureclose.domain.outcome import Report
 from sureclose.domain.policy import Policy
 from sureclose.domain.words import Mode
 from sureclose.operate.session import Session
 from sureclose.services import apply_layer, execution, identity, intent_executor
 from sureclose.services.announcing import announcer
-from sureclose.services.closing import Tools, Witness
+from sureclose.services.closing import Tools
 from sureclose.services.execution import ExecutionService, bootstrap
 from sureclose.services.health import Health
 from sureclose.services.heartbeat import Heartbeat, Identity
 from sureclose.services.http import HttpServer, observation
-from sureclose.services.metrics import Metrics
+from sureclose.services.metrics import Metrics, Witnesses
 from sureclose.services.notify import Notifier
 from sureclose.services.reading import Wiring
 from sureclose.services.settings import Path, Role
 from sureclose.services.supervisor import Supervisor
 from sureclose.services.vitals import (
     ClockVitals,
-    LeaseState,
     StageVitals,
     UserStreamVitals,
     Vitals,
-    Waits,
 )
 from sureclose.streams.entry import Entry
+from sureclose.streams.groups import group_info
 from sureclose.streams.names import StreamName
 from sureclose.streams.stage import Stage
 from sureclose.streams.verdict import StageVerdict
@@ -45,6 +42,7 @@ from sureclose.venue.user_stream import UserStream
 log = structlog.get_logger()
 
 BOOTSTRAP_RETRY_S = 0.5
+LAG_EVERY_S = 5.0
 
 
 class CannotRun(Exception):
@@ -91,7 +89,7 @@ class Process:
         self._supervisor = Supervisor(stop, grace_s=session.execution.drain_s + 5)
         self._stages: dict[str, Stage] = {}
         self._service: ExecutionService | None = None
-        self._stream: UserStream | None = None
+        self._lags: dict[str, int | None] = {}
         self._stream_down_since: float | None = session.monotonic()
         self._stream_doubt = ""
         names = tuple(roles)
@@ -101,7 +99,6 @@ class Process:
     async def run(self) -> int:
         session = self._session
         self._say_mode()
-        await self._start()
         server = HttpServer(
             session.http,
             observation(
@@ -112,13 +109,15 @@ class Process:
         )
         address = await server.start()
         log.info("listening", address=address)
+        await self._start()
         notifier = Notifier()
         heartbeat = Heartbeat(
-            Identity(self._roles, session.mode, "venue.environment"),
+            Identity(self._roles, session.mode, session.mode_source),
             self._metrics,
             self.vitals,
             session.monotonic,
         )
+        self._supervisor.spawn("lag", self._measure_lag())
         self._supervisor.spawn("heartbeat", heartbeat.run(self._stop))
         self._supervisor.spawn("watchdog", notifier.feed(lambda: self._supervisor.alive, self._stop))
         if session.host.started_here:
@@ -135,33 +134,52 @@ class Process:
     def vitals(self) -> Vitals:
         """What is so in this process now, without asking anybody."""
         session, service = self._session, self._service
-        stages = {name: StageVitals(health=stage.health()) for name, stage in self._stages.items()}
-        engine = None
-        if service is not None:
-            engine = service.engine
-            if service.stage is not None:
-                room = engine is None or engine.size < session.execution.most_in_flight
-                waits = Waits.STANDING_BY if service.lease is None else None if room else Waits.NO_ROOM
-                stages[Role.EXECUTION] = StageVitals(health=service.stage.health(), waits=waits)
-        failing = [stage.health.failing_since for stage in stages.values()]
+        stages = {
+            name: StageVitals(health=stage.health(), lag=self._lags.get(name))
+            for name, stage in self._stages.items()
+        }
+        answers = [stage.health.failing_since is None for stage in stages.values()]
+        if service is None:
+            return Vitals(
+                tasks=self._supervisor.tasks(),
+                stages=stages,
+                log_reachable=all(answers) if answers else None,
+                stopping=self._stop.is_set(),
+            )
+        if service.log_answers is not None:
+            answers.append(service.log_answers)
+        reader = msgspec.structs.replace(service.vitals(), lag=self._lags.get(Role.EXECUTION))
         return Vitals(
             tasks=self._supervisor.tasks(),
-            stages=stages,
-            log_reachable=all(since is None for since in failing) if failing else None,
+            stages=stages | {Role.EXECUTION: reader},
+            log_reachable=all(answers) if answers else None,
             stopping=self._stop.is_set(),
-            under_way=None if service is None else 0 if engine is None else engine.size,
-            broken={} if engine is None else engine.broken,
-            clock=None if service is None else ClockVitals.of(session.venue.clock),
-            user_stream=None
-            if self._stream is None
-            else UserStreamVitals(down_since=self._stream_down_since, doubt=self._stream_doubt),
-            lease=None
-            if service is None
-            else LeaseState.STANDING_BY
-            if service.lease is None
-            else LeaseState.HELD,
-            weight_used=None if service is None else session.venue.limits.weight_used(),
+            under_way=0 if service.engine is None else service.engine.size,
+            broken={} if service.engine is None else service.engine.broken,
+            clock=ClockVitals.of(session.venue.clock),
+            user_stream=UserStreamVitals(down_since=self._stream_down_since, doubt=self._stream_doubt),
+            lease=service.lease_state,
+            weight_used=session.venue.limits.weight_used(),
         )
+
+    async def _measure_lag(self) -> None:
+        """What waits unread in each group; unknown stays unknown."""
+        groups = {
+            Role.INTENT_EXECUTOR: (
+                self._session.streams.intents,
+                self._session.streams.intent_executor_group,
+            ),
+            Role.APPLY_LAYER: (StreamName.APPLY_PLAN, self._session.streams.apply_layer_group),
+            Role.EXECUTION: (StreamName.APPLY_RESULT, self._session.streams.execution_group),
+        }
+        while not await wait_set(self._stop, LAG_EVERY_S):
+            for role in self._roles:
+                stream, group = groups[role]
+                try:
+                    info = await group_info(self._session.wire, self._session.streams.full(stream), group)
+                except RedisError:
+                    info = None  # the readers of the same log report its outage
+                self._lags[role] = None if info is None else info.lag
 
     def _say_mode(self) -> None:
         session = self._session
@@ -169,6 +187,7 @@ class Process:
             "starting",
             roles=",".join(self._roles),
             mode=session.mode,
+            mode_from=session.mode_source,
             account=session.keys.account,
             venue=session.venue_settings.base_url or session.mode,
             log=session.log.address,
@@ -239,7 +258,7 @@ class Process:
             recv_window=session.venue_settings.recv_window_ms,
             announce=announcer(wiring, session.wall),
             wall=session.wall,
-            witness=_Both(self._metrics, self._health),
+            witness=Witnesses(self._metrics, self._health),
         )
         await self._bootstrap(wiring)
         self._service = ExecutionService(
@@ -252,9 +271,9 @@ class Process:
             monotonic=session.monotonic,
             started_at=self._started_at,
         )
-        self._stream = UserStream(session.venue_settings, session.venue)
+        stream = UserStream(session.venue_settings, session.venue)
         self._supervisor.spawn("venue clock", session.venue.maintain(self._stop))
-        self._supervisor.spawn("user stream", self._stream.run(self._heard, self._stop))
+        self._supervisor.spawn("user stream", stream.run(self._heard, self._stop))
         self._supervisor.spawn(Role.EXECUTION, self._service.run(self._stop))
 
     async def _bootstrap(self, wiring: Wiring) -> None:
@@ -276,6 +295,8 @@ class Process:
                 self._stream_down_since = None
                 self._stream_doubt = ""
                 await self._snapshot()
+            case Disconnected() if self._stop.is_set():
+                return
             case Disconnected():
                 log.warning("user_stream_down", reason=event.reason)
                 self._stream_down_since = self._session.monotonic()
@@ -312,26 +333,3 @@ class Process:
         finally:
             died.cancel()
             stopped.cancel()
-
-
-class _Both:
-    """Two witnesses as one."""
-
-    def __init__(self, *witnesses: Witness) -> None:
-        self._witnesses = witnesses
-
-    def approved(self, plan_id: str) -> None:
-        for witness in self._witnesses:
-            witness.approved(plan_id)
-
-    def elsewhere(self, plan_id: str) -> None:
-        for witness in self._witnesses:
-            witness.elsewhere(plan_id)
-
-    def sent(self, decision: Decision, sending: Sending, answer: str) -> None:
-        for witness in self._witnesses:
-            witness.sent(decision, sending, answer)
-
-    def ended(self, report: Report) -> None:
-        for witness in self._witnesses:
-            witness.ended(report)

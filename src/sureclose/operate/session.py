@@ -32,6 +32,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     keys: Keys
     wiring: Wiring
     folder: Path
+    mode_source: str
+    """Where the environment was chosen: the default, a file, or a variable."""
     wall: Callable[[], int]
     monotonic: Callable[[], float]
 

@@ -116,17 +116,15 @@ def reads(name: str, stage: StageVitals | None, rules: HealthRules, started_at: 
     if stage.waits is Waits.NO_ROOM:
         remedy = "closes are slower than approvals: see the venue's limits, and execution.most_in_flight"
         return Check(title, Level.WARN, "as many closes are under way as may be", remedy)
-    owes_since = max(at for at in (started_at, stage.since, last_read_at) if at is not None)
-    age = now - owes_since
-    since = (
-        f"no read yet, {age:.1f} s after it began" if last_read_at is None else f"last read {age:.1f} s ago"
-    )
-    if age > rules.read_age_s:
-        return Check(
-            title, Level.FAIL, since, "it neither reads nor fails: restart the process and report it"
-        )
+    silent = now - max(at for at in (started_at, stage.since, last_read_at) if at is not None)
+    if last_read_at is None:
+        said = f"no read yet, {silent:.1f} s after it began"
+    else:
+        said = f"last read {now - last_read_at:.1f} s ago"
+    if silent > rules.read_age_s:
+        return Check(title, Level.FAIL, said, "it neither reads nor fails: restart the process and report it")
     lag = "not known" if stage.lag is None else stage.lag
-    return Check(title, Level.WARN if last_read_at is None else Level.OK, f"{since}, lag {lag}")
+    return Check(title, Level.WARN if last_read_at is None else Level.OK, f"{said}, lag {lag}")
 
 
 def reading(name: str, stage: StageVitals | None) -> Check:
@@ -160,7 +158,7 @@ def closes(seen: CloseVitals, rules: HealthRules) -> Check:
     if confirmed == due and not skipped:
         return Check("closes", Level.OK, detail)
     level = Level.FAIL if confirmed * 100 < rules.fail_below_percent * due else Level.WARN
-    return Check("closes", level, detail, "`sureclose status` lists them, `sureclose trace ID` shows why")
+    return Check("closes", level, detail, "`sureclose trace ID` shows where each stands and why")
 
 
 def unknown(seen: CloseVitals, rules: HealthRules) -> Check:

@@ -75,7 +75,9 @@ class Engine:
         await self.abandon()
 
     async def abandon(self) -> None:
-        """Stop at once, without a trace: what is recorded is what is so."""
+        """Stop at once, without a trace: what is recorded is what is so, and no outcome is owed here any more."""
+        for plan_id in (*self._closings, *self.broken):
+            self._tools.witness.elsewhere(plan_id)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

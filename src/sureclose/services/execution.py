@@ -18,6 +18,7 @@ from sureclose.services.engine import Engine
 from sureclose.services.pulse import Pulse, tell
 from sureclose.services.reading import Wiring, understood
 from sureclose.services.settings import ExecutionSettings
+from sureclose.services.vitals import LeaseState, StageVitals, Waits
 from sureclose.streams.connection import Log
 from sureclose.streams.entry import Entry
 from sureclose.streams.names import StreamName
@@ -63,6 +64,8 @@ class ExecutionService:
         self._observe = observe
         self._monotonic = monotonic
         self._started_at = started_at
+        self._leased_at: float | None = None
+        self._log_answers: bool | None = None
         self.engine: Engine | None = None
         self.stage: Stage | None = None
         self.lease: Lease | None = None
@@ -71,13 +74,38 @@ class ExecutionService:
     def keys(self) -> Keys:
         return self._tools.journal.keys
 
+    @property
+    def lease_state(self) -> LeaseState:
+        if not self._log_answers:
+            return LeaseState.UNKNOWN
+        return LeaseState.STANDING_BY if self.lease is None else LeaseState.HELD
+
+    @property
+    def log_answers(self) -> bool | None:
+        """Whether the last question about the lease was answered; ``None`` before the first."""
+        return self._log_answers
+
+    def vitals(self) -> StageVitals:
+        """The reader as it is; standing by for the lease is no failure to read."""
+        if self.lease is None or self.engine is None:
+            return StageVitals(waits=Waits.STANDING_BY)
+        if self.stage is None:
+            return StageVitals(since=self._leased_at)
+        full = self.engine.size >= self._settings.most_in_flight
+        return StageVitals(
+            health=self.stage.health(), waits=Waits.NO_ROOM if full else None, since=self._leased_at
+        )
+
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set; then what is under way is finished first, for as long as the settings allow."""
         while not stop.is_set():
             try:
                 taken = await lease.take(self._wire, self.keys, self._worker)
+                self._log_answers = True
             except RedisError as error:
-                log.warning("lease_not_asked", error=str(error))
+                if self._log_answers is not False:
+                    log.warning("lease_not_asked", error=str(error))
+                self._log_answers = False
                 taken = None
             if taken is None:
                 await wait_set(stop, RETRY_S)
@@ -91,6 +119,7 @@ class ExecutionService:
         keeper = asyncio.create_task(self._keep(held, over, done), name=f"{NAME}: lease")
         stopper = asyncio.create_task(_forward(stop, over), name=f"{NAME}: stop")
         self.lease = held
+        self._leased_at = self._monotonic()
         self.engine = Engine(self._tools, held, self._acknowledge)
         try:
             await self._resume(over)
@@ -100,7 +129,7 @@ class ExecutionService:
                 await self.engine.drain(self._settings.drain_s)
         finally:
             await self.engine.abandon()
-            self.engine = self.lease = None
+            self.engine = self.stage = self.lease = None
             lost = done.is_set()
             done.set()
             stopper.cancel()
@@ -179,11 +208,14 @@ class ExecutionService:
         while not await wait_set(done, RENEW_S):
             asked_at = self._monotonic()
             try:
-                if await lease.renew(self._wire, self.keys, held):
+                renewed = await lease.renew(self._wire, self.keys, held)
+                self._log_answers = True
+                if renewed:
                     renewed_at = asked_at
                     continue
                 why = "another process has it"
             except RedisError as error:
+                self._log_answers = False
                 if asked_at - renewed_at < lease.TTL_MS / 1000:
                     continue
                 why = f"not renewed in time: {error}"

@@ -6,7 +6,7 @@ Every label comes from a closed set, and what is in none is "other": a producer'
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -50,18 +50,10 @@ ANSWERS: Final = TERMINAL_STATUSES | {"NEW", "PARTIALLY_FILLED", "REFUSED", "UNK
 _Labels = TypeVar("_Labels", bound=tuple[str, ...])
 
 
-class CloseWitness(Witness, Protocol):
-    """Who is also told of closes that begin, and of those that turn out to be nobody's here."""
-
-    def approved(self, plan_id: str) -> None: ...
-
-    def elsewhere(self, plan_id: str) -> None: ...
-
-
 class Witnesses:
     """Several witnesses as one: each is told everything."""
 
-    def __init__(self, *witnesses: CloseWitness) -> None:
+    def __init__(self, *witnesses: Witness) -> None:
         self._witnesses = witnesses
 
     def approved(self, plan_id: str) -> None:
@@ -97,6 +89,7 @@ class Metrics(Collector):
         self._beat_at: float | None = None
         self.entries: Counter[tuple[str, str, str]] = Counter()
         """By stage, kind and reason."""
+        self._begun: set[str] = set()
         self.approvals = 0
         """Closes taken in or up here: each is ended, elsewhere, or under way."""
         self.left = 0
@@ -110,13 +103,17 @@ class Metrics(Collector):
     def __call__(self, stage: str, kind: Kind, reason: str) -> None:
         self.entries[_among(self._stages, stage), kind.value, _among(ENTRY_REASONS, reason)] += 1
 
-    def approved(self, plan_id: str) -> None:  # noqa: ARG002 - a plan is no label
-        """A close was taken in, or taken up again after a restart."""
-        self.approvals += 1
+    def approved(self, plan_id: str) -> None:
+        """A close was taken in, or taken up again; said again of one under way, it is the same close."""
+        if plan_id not in self._begun:
+            self._begun.add(plan_id)
+            self.approvals += 1
 
-    def elsewhere(self, plan_id: str) -> None:  # noqa: ARG002 - a plan is no label
-        """Its outcome was recorded already, or another process has it."""
-        self.left += 1
+    def elsewhere(self, plan_id: str) -> None:
+        """Its outcome was recorded already, or another process has it; of one that did not begin here, it is no news."""
+        if plan_id in self._begun:
+            self._begun.discard(plan_id)
+            self.left += 1
 
     def sent(self, decision: Decision, sending: Sending, answer: str) -> None:  # noqa: ARG002 - symbols are no labels
         """``answer`` is an order status, UNKNOWN, NOT_SENT, or REFUSED and the venue's code."""
@@ -125,6 +122,7 @@ class Metrics(Collector):
 
     def ended(self, report: Report) -> None:
         outcome = report.outcome
+        self._begun.discard(report.plan_id)
         self.outcomes[outcome.kind.value, _among(OUTCOME_REASONS, outcome.reason)] += 1
 
     def beat(self) -> None:

@@ -15,6 +15,9 @@ from sureclose.streams.wire import wait_set
 
 log = structlog.get_logger()
 
+STOP_S: Final = 30.0
+"""TimeoutStopSec of the units in ``deploy/systemd``."""
+
 _SOCKET: Final = "NOTIFY_SOCKET"
 _WATCHDOG: Final = "WATCHDOG_USEC"
 _WATCHDOG_PID: Final = "WATCHDOG_PID"
@@ -46,14 +49,16 @@ class Notifier:
         """Stopping has begun: from here on the absence of work is no failure."""
         self._send("STOPPING=1", *_status(status))
 
-    async def feed(self, healthy: Callable[[], bool], stop: asyncio.Event) -> None:
+    async def feed(self, healthy: Callable[[], bool], stop: asyncio.Event, *, stop_s: float = STOP_S) -> None:
         """Until ``stop`` is set, a sign of life at every half of the watchdog's time, while ``healthy()`` says so.
 
-        It runs on the loop that it vouches for: a loop that does not turn feeds nobody. Without a watchdog it only
-        waits, because a supervised task that returns early counts as dead.
+        It runs on the loop that it vouches for: a loop that does not turn feeds nobody. With ``stop`` it says that
+        stopping has begun, and that it may take ``stop_s`` without a sign: a watchdog must not cut the drain short.
+        Without a watchdog it only waits, because a supervised task that returns early counts as dead.
         """
         if self.interval_s is None:
             await stop.wait()
+            self.stopping()
             return
         withheld = False
         while not stop.is_set():
@@ -68,6 +73,7 @@ class Notifier:
                 )
                 withheld = True
             await wait_set(stop, self.interval_s)
+        self._send("STOPPING=1", f"WATCHDOG_USEC={round(stop_s * 1_000_000)}")
 
     def _send(self, *lines: str) -> None:
         """One datagram, never waited for: a service manager that doesn't read must not hold up a close."""

@@ -6,13 +6,17 @@ this process"; it never stands for zero.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
 from sureclose.services.supervisor import TaskReport
 from sureclose.streams.stage import StageHealth
 from sureclose.venue.clock import VenueClock
+
+NOT_BEGUN: Final = StageHealth(
+    consumer=None, last_read_at=None, failing_since=None, first_entry_at=None, in_flight=0
+)
 
 
 class Waits(StrEnum):
@@ -30,9 +34,12 @@ class LeaseState(StrEnum):
 
 
 class StageVitals(msgspec.Struct, frozen=True, kw_only=True):
-    """One reader. ``since`` is the monotonic time from which it owes reads, None for the start of the process."""
+    """One reader. Without ``health`` it has not begun, as in a process that stands by for the lease.
 
-    health: StageHealth
+    ``since`` is the monotonic time from which it owes reads, None for the start of the process.
+    """
+
+    health: StageHealth = NOT_BEGUN
     lag: int | None = None
     waits: Waits | None = None
     since: float | None = None
