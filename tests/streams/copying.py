@@ -4,16 +4,20 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from raw import contents, raw
 
 from sureclose.streams.connection import Log, LogSettings
 from sureclose.streams.entry import Entry
+from sureclose.streams.groups import group_info
 from sureclose.streams.publish import Event
 from sureclose.streams.stage import Kind, Stage
 from sureclose.streams.verdict import Emit, StageVerdict
+
+GROUP = "readers of in"
 
 
 class Outcomes(Counter[tuple[str, Kind, str]]):
@@ -64,13 +68,31 @@ def copier(log: Log, prefix: str, outcomes: Outcomes, source: str, target: str) 
     def decide(entry: Entry, now_ms: int) -> StageVerdict:
         return Emit((Event(prefix + target, entry.fields),), "copied")
 
-    return stage(log, prefix, outcomes, decide, source=source)
+    return stage(log, prefix, outcomes, decide, source=source, free=lambda: 50)
+
+
+@asynccontextmanager
+async def running(*stages: Stage) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    tasks = [asyncio.create_task(stage.run(stop)) for stage in stages]
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(asyncio.gather(*tasks), 5)
 
 
 async def chain(log: Log, prefix: str, outcomes: Outcomes, stop: asyncio.Event) -> None:
     """in → middle → out."""
     stages = [copier(log, prefix, outcomes, *hop) for hop in (("in", "middle"), ("middle", "out"))]
     await asyncio.gather(*(stage.run(stop) for stage in stages))
+
+
+async def pending(log: Log, prefix: str) -> int:
+    """Entries of the first stage's group that nobody has acknowledged."""
+    info = await group_info(log.commands(), f"{prefix}in", GROUP)
+    assert info is not None
+    return info.pending
 
 
 async def came_out(log: Log, prefix: str) -> list[int]:

