@@ -11,6 +11,7 @@ from typing import Any
 from raw import contents, raw
 
 from sureclose.streams.connection import Log, LogSettings
+from sureclose.streams.encode import Producer
 from sureclose.streams.entry import Entry
 from sureclose.streams.groups import group_info
 from sureclose.streams.publish import Event
@@ -56,6 +57,7 @@ def stage(
         source=prefix + source,
         group=f"readers of {source}",
         dead_letters=f"{prefix}dead",
+        producer=Producer("copier", "1", "here", 1),
         decide=decide,
         observe=outcomes.observe,
         now_ms=lambda: time.time_ns() // 1_000_000,

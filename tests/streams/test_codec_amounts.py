@@ -17,7 +17,7 @@ from test_codec_entries import (
 from sureclose.domain.events import Decision, EntryRef, Intent, Plan
 from sureclose.domain.ids import intent_id_for_entry, plain, plan_id_for
 from sureclose.domain.words import PositionSide
-from sureclose.streams.codec import Unreadable
+from sureclose.streams.fields import Unreadable
 from sureclose.streams.names import StreamName
 
 RESULT, HARVEST, PLAN = StreamName.APPLY_RESULT, StreamName.HARVEST_INTENT, StreamName.APPLY_PLAN

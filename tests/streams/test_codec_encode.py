@@ -10,18 +10,17 @@ from test_codec_entries import NOW, as_bytes, read, why_not
 from sureclose.domain.events import Decision, EntryRef, Intent, Plan, Veto
 from sureclose.domain.outcome import Outcome, OutcomeKind, Report
 from sureclose.domain.words import AgeSource, Mode, PositionSide, Verdict
-from sureclose.streams.codec import (
+from sureclose.streams.codec import NotACloseReason
+from sureclose.streams.deadletter import dead_letter, original_of
+from sureclose.streams.encode import (
     SCHEMA,
-    NotACloseReason,
     Producer,
-    Unreadable,
-    encode_dead_letter,
     encode_decision,
     encode_intent,
     encode_plan,
     encode_report,
-    original_of,
 )
+from sureclose.streams.fields import Unreadable
 from sureclose.streams.names import StreamName
 
 US = Producer("apply_layer", "1.2.3", "box-7", 4711)
@@ -132,7 +131,7 @@ def test_incident_24_everything_says_who_wrote_it() -> None:
         encode_plan(PLAN, US, NOW),
         encode_decision(DECISION, US, NOW),
         encode_report(REPORT, US, NOW, Mode.DEMO, as_confirmation=True),
-        encode_dead_letter(REF, {}, Unreadable("a", "b"), US, NOW),
+        dead_letter(REF, {}, Unreadable("a", "b"), US, NOW),
     ):
         assert msgspec.json.decode(fields["producer"], type=Producer) == US
         assert fields["schema"] == SCHEMA
@@ -229,7 +228,7 @@ def test_an_outcome_says_the_venues_code_and_the_reason() -> None:
 
 def test_incident_9_a_dead_letter_keeps_the_entry_byte_for_byte() -> None:
     fields = {b"symbol": "币安".encode(), b"\xff\x00": b"\xc3(", b"payload": b'{"a": "\\u0000"}', b"": b""}
-    letter = encode_dead_letter(REF, fields, Unreadable("why", "how"), US, NOW)
+    letter = dead_letter(REF, fields, Unreadable("why", "how"), US, NOW)
     assert (letter["stream"], letter["id"]) == (REF.stream, REF.entry_id)
     assert (letter["reason"], letter["remedy"]) == ("why", "how")
     assert original_of(letter["entry"]) == tuple(fields.items())
@@ -238,7 +237,7 @@ def test_incident_9_a_dead_letter_keeps_the_entry_byte_for_byte() -> None:
 
 def test_a_dead_letter_of_a_decoding_client_keeps_the_bytes_too() -> None:
     text = b"\xff\xfe".decode("utf-8", "surrogateescape")
-    letter = encode_dead_letter(REF, {text: "\ud800", "a": "b"}, Unreadable("why", "how"), US, NOW)
+    letter = dead_letter(REF, {text: "\ud800", "a": "b"}, Unreadable("why", "how"), US, NOW)
     assert original_of(letter["entry"]) == ((b"\xff\xfe", b"\xed\xa0\x80"), (b"a", b"b"))
 
 

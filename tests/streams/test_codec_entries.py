@@ -10,8 +10,8 @@ import pytest
 
 from sureclose.domain.events import Decision, EntryRef, Intent, Plan
 from sureclose.domain.words import Mode
-from sureclose.streams.codec import CodecRules, Decoded, NotAClose, NotACloseReason, Unreadable, decode
-from sureclose.streams.fields import RawFields
+from sureclose.streams.codec import CodecRules, Decoded, NotAClose, NotACloseReason, decode
+from sureclose.streams.fields import RawFields, Unreadable
 from sureclose.streams.names import StreamName
 
 NOW = 1_770_999_999_000

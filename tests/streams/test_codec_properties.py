@@ -25,18 +25,10 @@ from sureclose.domain.actions import ACTIONS, Closes, NotClosing, Trades
 from sureclose.domain.events import Decision, EntryRef, Intent, Plan, Veto
 from sureclose.domain.times import CLOCK_TOLERANCE_MS, LONGEST_EXPIRY_MS
 from sureclose.domain.words import AgeSource, Mode, PositionSide, Verdict
-from sureclose.streams.codec import (
-    Decoded,
-    NotAClose,
-    Producer,
-    Unreadable,
-    encode_dead_letter,
-    encode_decision,
-    encode_intent,
-    encode_plan,
-    original_of,
-)
-from sureclose.streams.fields import RawFields
+from sureclose.streams.codec import Decoded, NotAClose
+from sureclose.streams.deadletter import dead_letter, original_of
+from sureclose.streams.encode import Producer, encode_decision, encode_intent, encode_plan
+from sureclose.streams.fields import RawFields, Unreadable
 from sureclose.streams.names import StreamName
 
 US = Producer("test", "1", "here", 1)
@@ -221,9 +213,7 @@ def wishes(draw: st.DrawFn) -> dict[str, Any]:
     kind = ACTIONS[word]
     fraction = kind.fraction if isinstance(kind, Closes) else draw(st.none() | fractions)
     required = fraction is None or isinstance(kind, Trades)
-    side = st.sampled_from(
-        [kind.reduces] if isinstance(kind, Trades) else list(PositionSide)
-    )
+    side = st.sampled_from([kind.reduces] if isinstance(kind, Trades) else list(PositionSide))
     scores = st.sampled_from(["R_net", "kill_score"]) | st.text(max_size=20).map("k_{}".format)
     return {
         "intent_id": draw(printable),
@@ -293,7 +283,7 @@ def _parts(wish: Intent | Plan | Decision) -> dict[str, Any]:
 @MANY
 @given(st.dictionaries(st.binary(max_size=20), st.binary(max_size=60), max_size=6))
 def test_a_dead_letter_gives_every_byte_back(fields: dict[bytes, bytes]) -> None:
-    letter = encode_dead_letter(EntryRef(PREFIX + "x", "1-0"), fields, Unreadable("a", "b"), US, NOW)
+    letter = dead_letter(EntryRef(PREFIX + "x", "1-0"), fields, Unreadable("a", "b"), US, NOW)
     assert original_of(letter["entry"]) == tuple(fields.items())
     assert all(value.encode() for value in letter.values())
 

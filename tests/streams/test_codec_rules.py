@@ -18,7 +18,8 @@ from test_codec_entries import (
 
 from sureclose.domain.events import Decision, Intent, Plan, Veto
 from sureclose.domain.words import Mode, PositionSide, Verdict
-from sureclose.streams.codec import NotACloseReason, Unreadable
+from sureclose.streams.codec import NotACloseReason
+from sureclose.streams.fields import Unreadable
 from sureclose.streams.names import StreamName
 
 RESULT, PLAN = StreamName.APPLY_RESULT, StreamName.APPLY_PLAN

@@ -15,7 +15,8 @@ from test_codec_entries import (
 )
 
 from sureclose.domain.events import Intent
-from sureclose.streams.codec import NotACloseReason, Unreadable
+from sureclose.streams.codec import NotACloseReason
+from sureclose.streams.fields import Unreadable
 from sureclose.streams.names import StreamName
 
 HARVEST, TRADE = StreamName.HARVEST_INTENT, StreamName.TRADE_INTENT

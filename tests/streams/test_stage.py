@@ -16,6 +16,7 @@ from sureclose.streams import stage as stage_module
 from sureclose.streams.connection import Log, LogSettings
 from sureclose.streams.embedded import EmbeddedServer
 from sureclose.streams.entry import Entry
+from sureclose.streams.fields import Unreadable
 from sureclose.streams.groups import ensure_group
 from sureclose.streams.publish import Event, acknowledge
 from sureclose.streams.slots import slot_key
@@ -54,7 +55,7 @@ async def test_each_verdict_ends_its_entry_and_is_counted_with_its_reason(
             b"emit": lambda entry: Emit((out,), "made"),
             b"twice": lambda entry: Emit((out, out), "made"),
             b"drop": lambda entry: Drop("not_a_close"),
-            b"dead": lambda entry: Dead({b"why": b"nonsense"}, "unreadable"),
+            b"dead": lambda entry: Dead(Unreadable("nonsense", "write sense"), "unreadable"),
         }
     )
     async with running(stage(quick, log_prefix, outcomes, decide)):

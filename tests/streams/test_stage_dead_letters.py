@@ -8,12 +8,12 @@ from raw import add, contents, deliver, raw
 from structlog.testing import capture_logs
 
 from sureclose.streams.connection import Log, LogSettings
-from sureclose.streams.encode import original_of
+from sureclose.streams.deadletter import original_of
 from sureclose.streams.entry import Entry
 from sureclose.streams.groups import ensure_group
 from sureclose.streams.publish import Event
 from sureclose.streams.stage import Kind
-from sureclose.streams.verdict import Dead, Drop, Emit, StageVerdict
+from sureclose.streams.verdict import Drop, Emit, StageVerdict
 
 
 @pytest.fixture
@@ -44,7 +44,6 @@ def fail(entry: Entry) -> StageVerdict:
             lambda entry: Emit((Event("out", {}),), "x"),
             b"stage_failed: ValueError: an event for out has no fields",
         ),
-        (lambda entry: Dead({}, "x"), b"stage_failed: ValueError"),
         (lambda entry: None, b"stage_failed: AssertionError"),
     ],
 )

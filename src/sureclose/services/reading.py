@@ -7,10 +7,10 @@ import msgspec
 
 from sureclose.domain.events import Decision, Intent, Plan
 from sureclose.services.settings import StreamSettings
-from sureclose.streams.codec import CodecRules, NotAClose, Unreadable, decode
-from sureclose.streams.deadletter import dead_letter
+from sureclose.streams.codec import CodecRules, NotAClose, decode
 from sureclose.streams.encode import Producer
 from sureclose.streams.entry import Entry
+from sureclose.streams.fields import Unreadable
 from sureclose.streams.names import StreamName
 from sureclose.streams.publish import Event
 from sureclose.streams.verdict import Dead, Drop
@@ -26,9 +26,8 @@ class Wiring(msgspec.Struct, frozen=True):
     producer: Producer
 
     def event(self, stream: StreamName, fields: Mapping[str, str]) -> Event:
-        """One entry to be, as bytes."""
-        encoded = {name.encode(): value.encode() for name, value in fields.items()}
-        return Event(self.streams.full(stream), encoded)
+        """One entry to be."""
+        return Event.of(self.streams.full(stream), fields)
 
 
 def understood(
@@ -39,8 +38,8 @@ def understood(
     match decoded:
         case NotAClose(reason=reason):
             return Drop(reason)
-        case Unreadable(reason=reason, remedy=remedy):
-            return Dead(dead_letter(entry, reason, remedy), "unreadable")
+        case Unreadable():
+            return Dead(decoded, "unreadable")
     if isinstance(decoded, wanted):
         return decoded
     raise TypeError(f"{stream} gave a {type(decoded).__name__} where a {wanted.__name__} belongs")

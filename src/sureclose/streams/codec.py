@@ -14,16 +14,7 @@ from sureclose.domain.actions import Amount, AmountError, NotClosing, Trades, Un
 from sureclose.domain.events import Decision, EntryRef, Intent, Plan
 from sureclose.domain.times import CLOCK_TOLERANCE_MS, LONGEST_EXPIRY_MS
 from sureclose.domain.words import AgeSource, Mode, PositionSide, Verdict
-from sureclose.streams.encode import (
-    SCHEMA,
-    Producer,
-    encode_dead_letter,
-    encode_decision,
-    encode_intent,
-    encode_plan,
-    encode_report,
-    original_of,
-)
+from sureclose.streams.encode import SCHEMA
 from sureclose.streams.fields import (
     ENTRY_ID,
     DoubtError,
@@ -36,23 +27,6 @@ from sureclose.streams.fields import (
     shown,
 )
 from sureclose.streams.names import StreamName
-
-__all__ = [
-    "SCHEMA",
-    "CodecRules",
-    "Decoded",
-    "NotAClose",
-    "NotACloseReason",
-    "Producer",
-    "Unreadable",
-    "decode",
-    "encode_dead_letter",
-    "encode_decision",
-    "encode_intent",
-    "encode_plan",
-    "encode_report",
-    "original_of",
-]
 
 
 class NotACloseReason(StrEnum):

@@ -1,8 +1,7 @@
 """What we write: the one form of each entry of ours. ``decode`` of it gives the same value again."""
 
-import base64
 import json
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -12,7 +11,6 @@ from sureclose.domain.ids import plain
 from sureclose.domain.outcome import Report
 from sureclose.domain.times import iso_ms
 from sureclose.domain.words import Mode, Verdict
-from sureclose.streams.fields import RawFields, Unreadable
 
 SCHEMA: Final = "sureclose/1"
 """The layout written here. A reader that meets another number after the slash must not read on."""
@@ -75,7 +73,7 @@ def encode_report(
     if as_confirmation and not report.executed:
         raise ValueError(f"{report.plan_id} was not executed, so there is nothing to confirm")
     outcome = report.outcome
-    fields = _ours(producer, created_at_ms, mode) | {
+    fields = stamp(producer, created_at_ms, mode) | {
         "intent_id": report.intent_id,
         "plan_id": report.plan_id,
         "symbol": report.symbol,
@@ -101,33 +99,8 @@ def encode_report(
     return fields | _said(cause=" ".join(map(str, cause)))
 
 
-def encode_dead_letter(
-    ref: EntryRef, fields: RawFields, unreadable: Unreadable, producer: Producer, created_at_ms: int
-) -> dict[str, str]:
-    """For ``dead.letter``. ``entry`` is the original as JSON pairs of name and value, in their order.
-
-    What is no UTF-8 stands as ``{"base64": ...}``; ``original_of`` gives every byte back.
-    """
-    entry = [[_as_json(name), _as_json(value)] for name, value in fields.items()]
-    return _ours(producer, created_at_ms, None) | {
-        "stream": ref.stream,
-        "id": ref.entry_id,
-        "reason": unreadable.reason,
-        "remedy": unreadable.remedy,
-        "entry": json.dumps(entry),
-    }
-
-
-def original_of(entry: str) -> tuple[tuple[bytes, bytes], ...]:
-    """The fields that a dead letter's ``entry`` was made from, byte for byte; ``ValueError`` if it is none."""
-    try:
-        pairs = msgspec.json.decode(entry, type=list[tuple[str | dict[str, str], str | dict[str, str]]])
-        return tuple((_as_bytes(name), _as_bytes(value)) for name, value in pairs)
-    except (msgspec.DecodeError, KeyError) as error:
-        raise ValueError(f"no entry of a dead letter: {error}") from error
-
-
-def _ours(producer: Producer, created_at_ms: int, mode: Mode | None) -> dict[str, str]:
+def stamp(producer: Producer, created_at_ms: int, mode: Mode | None) -> dict[str, str]:
+    """What every entry of ours carries."""
     return {
         "schema": SCHEMA,
         "producer": msgspec.json.encode(producer).decode(),
@@ -139,7 +112,7 @@ def _wish(wish: Wish, producer: Producer, created_at_ms: int) -> dict[str, str]:
     """Scores go first, so that whatever they are called none of them can stand for a field of ours."""
     return (
         wish.scores
-        | _ours(producer, created_at_ms, wish.mode)
+        | stamp(producer, created_at_ms, wish.mode)
         | {
             "intent_id": wish.intent_id,
             "symbol": wish.symbol,
@@ -175,23 +148,3 @@ def _codes(codes: tuple[str, ...]) -> str:
         and tuple(code for part in joined.split(",") if (code := part.strip())) == codes
     )
     return joined if simple else json.dumps(codes)
-
-
-def _as_json(raw: bytes | str) -> str | dict[str, str]:
-    data = raw if isinstance(raw, bytes) else _as_sent(raw)
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(data).decode()}
-
-
-def _as_sent(text: str) -> bytes:
-    """The bytes that a decoding client made the text from."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
-
-
-def _as_bytes(kept: str | dict[str, Any]) -> bytes:
-    return kept.encode() if isinstance(kept, str) else base64.b64decode(kept["base64"], validate=True)

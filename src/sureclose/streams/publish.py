@@ -4,7 +4,7 @@ An entry's events are published only if its own XACK returned 1. Measured: in MU
 returns 0, so an entry that somebody else took over and finished would come out twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -73,6 +73,11 @@ class Event(msgspec.Struct, frozen=True):
     stream: str
     fields: Fields
 
+    @classmethod
+    def of(cls, stream: str, fields: Mapping[str, str]) -> "Event":
+        """An event of texts; what is no UTF-8 in them, such as a lone surrogate, is written as an escape."""
+        return cls(stream, {_bytes(name): _bytes(value) for name, value in fields.items()})
+
     def __post_init__(self) -> None:
         if not self.stream:
             raise ValueError("an event needs a stream")
@@ -91,6 +96,10 @@ class Event(msgspec.Struct, frozen=True):
 
 def _both_bytes(name: object, value: object) -> bool:
     return isinstance(name, bytes) and isinstance(value, bytes)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="backslashreplace")
 
 
 class Finish(msgspec.Struct, frozen=True):

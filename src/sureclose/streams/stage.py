@@ -12,7 +12,9 @@ from redis.exceptions import RedisError
 
 from sureclose.streams.connection import Log
 from sureclose.streams.deadletter import dead_letter
+from sureclose.streams.encode import Producer
 from sureclose.streams.entry import Entry
+from sureclose.streams.fields import Unreadable
 from sureclose.streams.groups import START
 from sureclose.streams.outage import Outage
 from sureclose.streams.publish import Event, Finish, acknowledge, append, finish
@@ -85,6 +87,7 @@ class Stage:
         source: str,
         group: str,
         dead_letters: str,
+        producer: Producer,
         decide: Callable[[Entry, int], StageVerdict],
         observe: Observe,
         now_ms: Callable[[], int],
@@ -100,6 +103,7 @@ class Stage:
         self._source = source
         self._group = group
         self._dead_letters = dead_letters
+        self._producer = producer
         self._decide = decide
         self._observe = observe
         self._now_ms = now_ms
@@ -234,7 +238,7 @@ class Stage:
             ids = [entry.ref.entry_id for entry, _ in ending]
             count = await acknowledge(self._wire, self._source, self._group, ids)
             return [number < count for number in range(len(ids))]
-        ends = [Finish(entry.ref.entry_id, self._events(verdict)) for entry, verdict in ending]
+        ends = [Finish(entry.ref.entry_id, self._events(entry, verdict)) for entry, verdict in ending]
         return await finish(self._wire, self._source, self._group, ends)
 
     async def _report_gone(self) -> None:
@@ -244,31 +248,32 @@ class Stage:
         """
         while self._gone:
             verdict = self._judge(self._gone[0])
-            for event in self._events(verdict):
+            for event in self._events(self._gone[0], verdict):
                 await append(self._wire, event)
             self._gone.popleft()
             self._observe(self.name, *_counted(verdict))
 
-    def _events(self, verdict: StageVerdict) -> tuple[Event, ...]:
+    def _events(self, entry: Entry, verdict: StageVerdict) -> tuple[Event, ...]:
         match verdict:
             case Emit(events=events):
                 return events
             case Drop() | Keep():
                 return ()
-            case Dead(fields=fields):
-                return (Event(self._dead_letters, fields),)
+            case Dead(why=why):
+                letter = dead_letter(entry.ref, entry.fields, why, self._producer, self._now_ms())
+                return (Event.of(self._dead_letters, letter),)
         assert_never(verdict)
 
     def _judge(self, entry: Entry) -> StageVerdict:
         if entry.lost:
-            return Dead(dead_letter(entry, "payload_lost", _LOST_REMEDY), "payload_lost")
+            return Dead(Unreadable("payload_lost", _LOST_REMEDY), "payload_lost")
         try:
             verdict = self._decide(entry, self._now_ms())
-            self._events(verdict)
+            self._events(entry, verdict)
         except Exception as error:  # noqa: BLE001 - an entry that we fail on must not block the others
             _log.exception("stage.failed", stage=self.name, entry=str(entry.ref))
             reason = f"stage_failed: {type(error).__name__}: {error}"
-            return Dead(dead_letter(entry, reason, _BUG_REMEDY), "stage_failed")
+            return Dead(Unreadable(reason, _BUG_REMEDY), "stage_failed")
         return verdict
 
 
@@ -278,8 +283,8 @@ def _counted(verdict: StageVerdict) -> tuple[Kind, str]:
             return Kind.EMITTED, label
         case Drop(reason=reason):
             return Kind.DROPPED, reason
-        case Dead(reason=reason):
-            return Kind.DEAD, reason
+        case Dead(label=label):
+            return Kind.DEAD, label
         case Keep(label=label):
             return Kind.KEPT, label
     assert_never(verdict)

@@ -2,8 +2,8 @@
 
 import msgspec
 
+from sureclose.streams.fields import Unreadable
 from sureclose.streams.publish import Event
-from sureclose.streams.wire import Fields
 
 
 class Emit(msgspec.Struct, frozen=True):
@@ -20,10 +20,10 @@ class Drop(msgspec.Struct, frozen=True):
 
 
 class Dead(msgspec.Struct, frozen=True):
-    """It can't be understood: these fields go to ``dead.letter``, and the stream goes on."""
+    """It can't be understood: the entry goes to ``dead.letter`` with the reason, and the stream goes on."""
 
-    fields: Fields
-    reason: str
+    why: Unreadable
+    label: str
 
 
 class Keep(msgspec.Struct, frozen=True):
