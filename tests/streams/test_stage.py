@@ -66,7 +66,9 @@ async def test_each_verdict_ends_its_entry_and_is_counted_with_its_reason(
         ("from in", Kind.DEAD, "unreadable"): 1,
     }
     assert len(await contents(quick, f"{log_prefix}out")) == 3
-    assert await contents(quick, f"{log_prefix}dead") == [{b"why": b"nonsense"}]
+    (letter,) = await contents(quick, f"{log_prefix}dead")
+    assert (letter[b"reason"], letter[b"remedy"]) == (b"nonsense", b"write sense")
+    assert original_of(letter[b"entry"].decode()) == ((b"n", b"dead"),)
     assert await pending(quick, log_prefix) == 0
 
 

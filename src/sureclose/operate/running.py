@@ -231,6 +231,7 @@ class Process:
             source=session.streams.full(source),
             group=group,
             dead_letters=session.streams.full(StreamName.DEAD_LETTER),
+            producer=identity.producer(role),
             decide=decide,
             observe=self._metrics,
             now_ms=session.wall,
@@ -299,7 +300,8 @@ class Process:
                 return
             case Disconnected():
                 log.warning("user_stream_down", reason=event.reason)
-                self._stream_down_since = self._session.monotonic()
+                if self._stream_down_since is None:  # a try to connect that failed does not begin the outage anew
+                    self._stream_down_since = self._session.monotonic()
             case Silent():
                 self._stream_doubt = f"no event for {event.silent_ms} ms"
             case OrderUpdate():

@@ -182,6 +182,7 @@ class ExecutionService:
             source=self._wiring.streams.full(StreamName.APPLY_RESULT),
             group=self._tools.group,
             dead_letters=self._wiring.streams.full(StreamName.DEAD_LETTER),
+            producer=self._wiring.producer,
             decide=decide,
             observe=self._observe,
             now_ms=self._tools.wall,
