@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from sureclose.streams import slots
 from sureclose.streams import stage as stage_module
 from sureclose.streams.connection import Log, LogSettings
+from sureclose.streams.deadletter import original_of
 from sureclose.streams.embedded import EmbeddedServer
 from sureclose.streams.entry import Entry
 from sureclose.streams.fields import Unreadable

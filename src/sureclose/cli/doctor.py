@@ -1,7 +1,6 @@
 """``sureclose doctor``."""
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from sureclose.cli import exits
@@ -42,4 +41,4 @@ def _show(checks: list[Check]) -> None:
     for check in checks:
         colour = _COLOURS[check.status]
         table.add_row(f"[{colour}]{check.status}[/{colour}]", check.name, check.detail, check.remedy)
-    Console().print(table)
+    exits.console().print(table)

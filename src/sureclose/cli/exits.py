@@ -10,14 +10,18 @@ import click
 import msgspec
 import uvloop
 from redis.exceptions import RedisError
+from rich.console import Console
 
 from sureclose.config import ConfigError
 from sureclose.operate.host import HostFailed, NotRunning
 from sureclose.operate.human import NoExecutor
 from sureclose.operate.running import CannotRun
 from sureclose.services.http import HttpProblem
-from sureclose.streams.errors import LogProblem
+from sureclose.streams.errors import LogAddressInvalid, LogProblem, SentinelNotSupported
 from sureclose.venue.errors import VenueError
+
+
+_UNBROKEN = 1_000
 
 
 class Exit(IntEnum):
@@ -43,7 +47,7 @@ def run(command: Callable[[], Coroutine[Any, Any, Exit]]) -> None:
         code = fail(Exit.CONFIG, str(error))
     except (NotRunning, NoExecutor) as error:
         code = fail(Exit.NOT_RUNNING, str(error) or (type(error).__doc__ or ""))
-    except CannotRun as error:
+    except (CannotRun, LogAddressInvalid, SentinelNotSupported) as error:
         code = fail(Exit.CONFIG, str(error))
     except (HostFailed, HttpProblem, LogProblem) as error:
         code = fail(Exit.ERROR, str(error))
@@ -64,3 +68,8 @@ def fail(code: Exit, message: str) -> Exit:
 def print_json(value: object) -> None:
     """One JSON document on standard output, decimals as strings."""
     click.echo(json.dumps(msgspec.to_builtins(value), indent=2))
+
+
+def console() -> Console:
+    """As wide as the terminal; in a file or a pipe no line is broken, so that ids can be found there."""
+    return Console(width=None if sys.stdout.isatty() else _UNBROKEN)

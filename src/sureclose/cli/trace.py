@@ -3,7 +3,6 @@
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from sureclose.cli import exits
@@ -82,7 +81,7 @@ def trace(options: Options, plan_id: str, *, as_json: bool) -> None:
 
 def _show(found: Trace) -> None:
     document = found.as_json()
-    console = Console()
+    console = exits.console()
     console.print(f"plan {found.plan_id}  intent {found.intent_id}  state [bold]{found.state}[/bold]")
     table = Table(box=None, pad_edge=False)
     for column, how in (("at", "left"), ("ms", "right"), ("step", "left"), ("what", "left")):

@@ -33,6 +33,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     decision: Decision
     sized: facts.Sized | None = None
+    fixed: bool = False
+    """Whether an attempt passed the gate with this sizing. Before that another close may have had the flight."""
     attempt: int = 0
     attempts: tuple[Sending, ...] = ()
     orders: tuple[OrderReport, ...] = ()
@@ -42,8 +44,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Orders of attempts other than the current one, seen late; their fills are ours and must be read."""
     setbacks: int = 0
     """Attempts in a row that came to nothing."""
+    refusals: int = 0
+    """Those of them that the venue refused, being asked: requests that never reached it say nothing of the close."""
     ending: str = ""
-    """Why no further attempt is made although something was filled."""
+    """Why no further attempt is made."""
 
     @property
     def filled(self) -> Decimal:
@@ -69,6 +73,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def last_fill_time(self) -> int:
         return max((trade.time for trade in self.trades), default=0)
+
+    def owns(self, order: OrderReport) -> bool:
+        """Whether the order carries the id of one of this close's attempts; no other order is ever its own."""
+        return any(order.client_order_id == attempt.client_order_id for attempt in self.attempts)
 
     @property
     def full(self) -> bool:
@@ -134,8 +142,8 @@ def evolve(state: State, fact: AnyFact) -> State:
     if isinstance(state, Done):
         # A skipped close does not burn its id: a later delivery is admitted on the same chain.
         if isinstance(fact, facts.Admitted) and state.ended.outcome.kind is OutcomeKind.SKIPPED:
-            attempts = state.progress.attempt
-            return Waiting(Progress(decision=fact.decision, attempt=attempts))
+            before = state.progress
+            return Waiting(Progress(decision=fact.decision, attempt=before.attempt, attempts=before.attempts))
         return state
     if isinstance(fact, Ended):
         return Done(state.progress, fact)
@@ -152,7 +160,9 @@ def _evolve_open(state: _Open, fact: AnyFact) -> State:
             return Waiting(msgspec.structs.replace(progress, sized=fact))
         case facts.Sending():
             attempts = (*progress.attempts, fact)
-            return InFlight(msgspec.structs.replace(progress, attempt=fact.attempt, attempts=attempts), fact)
+            return InFlight(
+                msgspec.structs.replace(progress, fixed=True, attempt=fact.attempt, attempts=attempts), fact
+            )
         case facts.NotSent():
             return _next(msgspec.structs.replace(progress, setbacks=progress.setbacks + 1))
         case facts.Answered():
@@ -174,7 +184,14 @@ def _answered(state: _Open, fact: facts.Answered) -> State:
         return state
     if fact.answer is facts.Answer.UNKNOWN:
         return Unknown(state.progress, state.sending)
-    return _next(msgspec.structs.replace(state.progress, setbacks=state.progress.setbacks + fact.setback))
+    progress = state.progress
+    return _next(
+        msgspec.structs.replace(
+            progress,
+            setbacks=progress.setbacks + fact.setback,
+            refusals=progress.refusals + fact.setback,
+        )
+    )
 
 
 def _seen(state: _Open, order: OrderReport) -> State:
@@ -183,9 +200,9 @@ def _seen(state: _Open, order: OrderReport) -> State:
         return Working(_with_order(progress, order), order)
     if isinstance(state, Working) and order.order_id == state.order.order_id:
         return msgspec.structs.replace(state, order=_newer(state.order, order))
-    if order.order_id in progress.order_ids:
+    if order.order_id in progress.order_ids or not progress.owns(order):
         return state
-    if isinstance(state, Waiting | Confirming):
+    if isinstance(state, Waiting | Confirming | Concluded):
         return Working(_with_order(progress, order), order)
     others = tuple(stray for stray in progress.strays if stray.order_id != order.order_id)
     return msgspec.structs.replace(state, progress=msgspec.structs.replace(progress, strays=(*others, order)))
@@ -209,9 +226,13 @@ def _newer(known: OrderReport, seen: OrderReport) -> OrderReport:
 def _filled(progress: Progress, fact: facts.Filled) -> State:
     known = {trade.trade_id for trade in progress.trades}
     fresh = tuple(trade for trade in fact.trades if trade.trade_id not in known)
-    setbacks = 0 if fresh else progress.setbacks + 1
+    setbacks, refusals = (0, 0) if fresh else (progress.setbacks + 1, progress.refusals)
     progress = _with_order(progress, fact.order)
-    return _next(msgspec.structs.replace(progress, trades=(*progress.trades, *fresh), setbacks=setbacks))
+    return _next(
+        msgspec.structs.replace(
+            progress, trades=(*progress.trades, *fresh), setbacks=setbacks, refusals=refusals
+        )
+    )
 
 
 def _next(progress: Progress) -> State:

@@ -25,11 +25,20 @@ from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.planning import too_old
 from sureclose.domain.policy import Policy
 from sureclose.domain.quantity import ZERO, next_chunk, target_of
-from sureclose.domain.steps import AnyEffect, AnyEvent, Step
-from sureclose.domain.words import PositionSide, Side
-
-CLOCK_DOUBT_MS = 2_000
-"""How far a producer's clock may be off the venue's before an opening trade counts as later than its decision."""
+from sureclose.domain.sameness import (
+    closing_side,
+    counts,
+    newest,
+    not_the_same,
+    older_than_decided,
+    reference,
+    same_sizing,
+    shown,
+    sized_at,
+    unfixed,
+)
+from sureclose.domain.standing import pause, standing, wait
+from sureclose.domain.steps import AnyEvent, Step
 
 
 def decide(state: State, event: AnyEvent, policy: Policy) -> Step:
@@ -48,28 +57,7 @@ def decide(state: State, event: AnyEvent, policy: Policy) -> Step:
         case Confirming():
             return _confirming(state, event, policy)
         case Concluded():
-            return _concluded(state, event)
-
-
-def standing(state: State, policy: Policy, delay: int = 0) -> AnyEffect:
-    """What a state wants done when nothing has happened."""
-    match state:
-        case Waiting() | Confirming():
-            return steps.ReadPosition(delay=delay)
-        case InFlight():
-            return steps.Send(sending=state.sending)
-        case Unknown():
-            return steps.QueryOrder(client_order_id=state.sending.client_order_id, delay=delay)
-        case Working():
-            if state.order.terminal and state.order.executed_qty:
-                return steps.ReadTrades(order_id=state.order.order_id, delay=delay)
-            return steps.QueryOrder(
-                client_order_id=state.order.client_order_id, delay=delay or policy.first_wait
-            )
-        case Concluded():
-            return steps.Publish(ended=state.ended)
-        case New() | Done():
-            return steps.Rest()
+            return _concluded(state, event, policy)
 
 
 # Admission ---------------------------------------------------------------------------------------------------------
@@ -92,6 +80,18 @@ def _stale(progress: Progress, now: int, policy: Policy) -> str:
     """Age at admission and when a process takes the close up; empty when the decision may still be executed."""
     veto = too_old(progress.decision, now, policy.max_age)
     return "" if veto is None else veto.rule
+
+
+def _resumed(state: InFlight | Unknown | Working | Confirming, event: steps.Taken, policy: Policy) -> Step:
+    """What was sent is followed to its end at any age; what is too old by now makes no further attempt."""
+    resumed = facts.Resumed(worker=event.worker, epoch=event.epoch)
+    after = evolve(state, resumed)
+    assert isinstance(after, Unknown | Working | Confirming)
+    stale = _stale(after.progress, event.now, policy)
+    if stale:
+        progress = msgspec.structs.replace(after.progress, ending=stale)
+        after = msgspec.structs.replace(after, progress=progress)
+    return Step(after, (resumed,), standing(after, policy))
 
 
 # Between attempts --------------------------------------------------------------------------------------------------
@@ -142,62 +142,39 @@ def _sized_or_gated(
     now: int,
     policy: Policy,
 ) -> Step:
-    progress = state.progress
-    if not _counts(position, progress):
+    progress = unfixed(state.progress)
+    patient = state.tries < policy.patience
+    if not counts(position, progress) or (patient and older_than_decided(position, progress)):
         return _again(state, policy)
     if position.amount == 0:
         kind = OutcomeKind.FLAT if progress.trades else OutcomeKind.ALREADY_FLAT
         return _conclude(progress, Outcome(kind), (), position)
     if _expired(progress, now):
         return _stop(progress, "expired")
-    if progress.sized is not None:
-        if position.amount * progress.sized.position.amount < 0:
-            return _stop(progress, "position_changed")
-        return _gate(state, position, rules, (), policy)
-    wrong = _not_the_same(progress, position)
+    if progress.ending:
+        return _stop(progress, progress.ending)
+    wrong = not_the_same(progress, position)
     if wrong:
         return _stop(progress, wrong)
-    since, doubtful_until = _reference(progress)
+    since, doubtful_until = reference(progress)
     if history is None and position.update_time > since:
         return Step(state, (), steps.ReadHistory(since=since + 1, position=position, rules=rules))
-    if history and went_through_zero(position.amount, history, doubtful_until):
+    if history is not None and patient and position.update_time > newest(history):
+        return _again(state, policy)
+    if history and went_through_zero(position.amount, shown(history, position), doubtful_until):
         return _stop(progress, "position_reopened")
-    decision = progress.decision
+    if progress.sized is not None:
+        return _gate(state, position, rules, (), policy)
+    decision, before = progress.decision, state.progress.sized
     target = target_of(position.amount, decision.fraction, decision.quantity, rules)
     if not target:
         return _stop(progress, "below_step", kind=OutcomeKind.REFUSED)
-    sized = facts.Sized(position=position, target=target, side=_closing_side(position))
+    if before is not None and same_sizing(before, position, target):
+        return _gate(state, position, rules, (), policy)
+    sized = facts.Sized(position=position, target=target, side=closing_side(position))
     after = evolve(state, sized)
     assert isinstance(after, Waiting)
     return _gate(after, position, rules, (sized,), policy)
-
-
-def _counts(position: Position, progress: Progress) -> bool:
-    """A read counts when it was asked for after the last fill and shows a state that is not older."""
-    last = progress.last_fill_time
-    return position.requested_at >= last and position.update_time >= last
-
-
-def _closing_side(position: Position) -> Side:
-    return Side.SELL if position.amount > 0 else Side.BUY
-
-
-def _not_the_same(progress: Progress, position: Position) -> str:
-    decision = progress.decision
-    sign = {PositionSide.LONG: 1, PositionSide.SHORT: -1, PositionSide.BOTH: 0}[decision.position_side]
-    if sign * position.amount < 0:
-        return "other_side"
-    if decision.position_amt is not None and decision.position_amt * position.amount < 0:
-        return "position_reversed"
-    return ""
-
-
-def _reference(progress: Progress) -> tuple[int, int]:
-    """Since when the position must not have gone through zero, and until when that is in doubt."""
-    decision = progress.decision
-    if decision.position_update_time is not None and decision.position_amt is not None:
-        return decision.position_update_time, decision.position_update_time
-    return decision.origin_at, decision.origin_at + CLOCK_DOUBT_MS
 
 
 def _gate(
@@ -217,7 +194,7 @@ def _gate(
         client_order_id=client_order_id_for(
             policy.client_order_id_prefix, policy.account, progress.decision.plan_id, attempt
         ),
-        side=_closing_side(position),
+        side=closing_side(position),
         quantity=quantity,
         position=position,
         expires_at=progress.decision.expires_at,
@@ -232,10 +209,10 @@ def _in_flight(state: InFlight, event: AnyEvent, policy: Policy) -> Step:
     attempt = state.sending.attempt
     match event:
         case steps.Taken():
-            return _settled(state, facts.Resumed(worker=event.worker, epoch=event.epoch), policy)
+            return _resumed(state, event, policy)
         case steps.Withheld():
             return _settled(state, facts.NotSent(attempt=attempt, reason=event.reason), policy)
-        case steps.OrderSeen():
+        case steps.OrderSeen() if event.via is not facts.Via.ANSWER or _is_its_own(state, event.order):
             return _see(state, event, policy)
         case steps.Unanswered():
             unknown = facts.Answered(
@@ -258,6 +235,10 @@ def _in_flight(state: InFlight, event: AnyEvent, policy: Policy) -> Step:
             return _settled(state, lost, policy)
 
 
+def _is_its_own(state: InFlight, order: OrderReport) -> bool:
+    return order.client_order_id == state.sending.client_order_id
+
+
 def _refused(state: InFlight, refusal: Refusal, policy: Policy) -> Step:
     unknown = refusal.kind is Class.RESOLVE
     answered = facts.Answered(
@@ -271,24 +252,15 @@ def _refused(state: InFlight, refusal: Refusal, policy: Policy) -> Step:
     if unknown:
         return _settled(state, answered, policy)
     after = evolve(state, answered)
-    assert isinstance(after, Waiting | Working)
-    if isinstance(after, Working):
+    if not isinstance(after, Waiting):
         return Step(after, (answered,), standing(after, policy))
-    if refusal.kind in {Class.FIX, Class.ESCALATE} or after.progress.setbacks > policy.setbacks:
+    if refusal.kind in {Class.FIX, Class.ESCALATE} or after.progress.refusals > policy.setbacks:
         return _stop(
             after.progress, refusal.message, (answered,), kind=OutcomeKind.REFUSED, code=refusal.code
         )
-    delay = refusal.retry_after_ms if refusal.kind is Class.WAIT else 0
-    return Step(after, (answered,), standing(after, policy, max(delay, _pause(after.progress, policy))))
-
-
-def _pause(progress: Progress, policy: Policy) -> int:
-    """How long to wait before an attempt: nothing at first, then doubling with each setback."""
-    return _wait(progress.setbacks - 1, policy) if progress.setbacks else 0
-
-
-def _wait(tries: int, policy: Policy) -> int:
-    return min(policy.first_wait << min(tries, 16), policy.longest_wait)
+    # Asked to wait without being told how long: as long as anything here waits.
+    asked = (refusal.retry_after_ms or policy.longest_wait) if refusal.kind is Class.WAIT else 0
+    return Step(after, (answered,), standing(after, policy, max(asked, pause(after.progress, policy))))
 
 
 def _see(state: State, event: steps.OrderSeen, policy: Policy) -> Step:
@@ -303,7 +275,7 @@ def _settled(state: State, fact: AnyFact, policy: Policy) -> Step:
         filled = facts.Filled(order=after.order, trades=())
         after, known = evolve(after, filled), (*known, filled)
     if isinstance(after, Waiting):
-        return Step(after, known, standing(after, policy, _pause(after.progress, policy)))
+        return Step(after, known, standing(after, policy, pause(after.progress, policy)))
     return Step(after, known, standing(after, policy))
 
 
@@ -313,8 +285,7 @@ def _settled(state: State, fact: AnyFact, policy: Policy) -> Step:
 def _unknown(state: Unknown, event: AnyEvent, policy: Policy) -> Step:
     match event:
         case steps.Taken():
-            resumed = facts.Resumed(worker=event.worker, epoch=event.epoch)
-            return Step(state, (resumed,), standing(state, policy))
+            return _resumed(state, event, policy)
         case steps.OrderSeen():
             return _see(state, event, policy)
         case steps.OrderMissing():
@@ -345,9 +316,10 @@ def _weigh(state: Unknown, event: steps.EvidenceRead, policy: Policy) -> Step:
             return _settled(state, facts.Seen(via=facts.Via.ORDER_LIST, order=order), policy)
         case Dead() as dead:
             return _settled(state, dead, policy)
-        case Contradiction() as contradiction if (
-            evidence.begun_at > state.sending.deadline + policy.park_after
-        ):
+        case Contradiction() as contradiction:
+            doubts = state.doubts.contradicted(evidence.begun_at)
+            if not doubts.standing(evidence.begun_at, policy):
+                return _again(msgspec.structs.replace(state, doubts=doubts), policy)
             reason = f"{contradiction.reason}; {state.sending.client_order_id} is not at the venue"
             return _conclude(state.progress, Outcome(OutcomeKind.PARKED, reason), (), evidence.position)
         case _:
@@ -360,14 +332,14 @@ def _weigh(state: Unknown, event: steps.EvidenceRead, policy: Policy) -> Step:
 def _working(state: Working, event: AnyEvent, policy: Policy) -> Step:
     match event:
         case steps.Taken():
-            resumed = facts.Resumed(worker=event.worker, epoch=event.epoch)
-            return Step(state, (resumed,), standing(state, policy))
+            return _resumed(state, event, policy)
         case steps.OrderSeen():
             step = _see(state, event, policy)
-            if step.state == state:
+            if step.state == state and event.via is not facts.Via.STREAM:
                 return _again(state, policy)
+            # Old news puts nothing off: several pieces of it come with every order.
             return step
-        case steps.TradesRead():
+        case steps.TradesRead() if state.order.terminal:
             if sum((trade.quantity for trade in event.trades), ZERO) == state.order.executed_qty:
                 filled = facts.Filled(order=state.order, trades=event.trades)
                 return _settled(state, filled, policy)
@@ -389,8 +361,7 @@ def _working(state: Working, event: AnyEvent, policy: Policy) -> Step:
 def _confirming(state: Confirming, event: AnyEvent, policy: Policy) -> Step:
     match event:
         case steps.Taken():
-            resumed = facts.Resumed(worker=event.worker, epoch=event.epoch)
-            return Step(state, (resumed,), standing(state, policy))
+            return _resumed(state, event, policy)
         case steps.PositionRead():
             return _read_back(state, event, policy)
         case steps.HistoryRead():
@@ -403,15 +374,16 @@ def _confirming(state: Confirming, event: AnyEvent, policy: Policy) -> Step:
 
 def _read_back(state: Confirming, event: steps.PositionRead, policy: Policy) -> Step:
     progress, position = state.progress, event.position
-    if not _counts(position, progress):
+    if not counts(position, progress):
         return _again(state, policy)
     if position.amount == 0:
         return _conclude(progress, Outcome(OutcomeKind.FLAT), (), position)
     if progress.ending or not progress.full or progress.sized is None:
-        return _conclude(progress, Outcome(OutcomeKind.REDUCED, progress.ending), (), position)
+        reason = progress.ending if progress.full or progress.remaining else ""
+        return _conclude(progress, Outcome(OutcomeKind.REDUCED, reason), (), position)
     if position.amount * progress.sized.position.amount < 0:
         return _conclude(progress, Outcome(OutcomeKind.REDUCED, "position_changed"), (), position)
-    since = progress.sized.position.update_time + 1
+    since = sized_at(progress.sized) + 1
     return Step(state, (), steps.ReadHistory(since=since, position=position, rules=event.rules))
 
 
@@ -419,26 +391,33 @@ def _not_flat(state: Confirming, event: steps.HistoryRead, policy: Policy) -> St
     """A full close that left something: either somebody added to the position, or its sizing was stale."""
     progress, position = state.progress, event.position
     others = [trade for trade in event.trades if trade.order_id not in progress.order_ids]
-    if increased(position.amount, others):
+    # Our own fills are in a list that has caught up with the position; without them it says nothing of others.
+    behind = position.update_time > newest(event.trades)
+    if behind and state.tries < policy.patience:
+        return _again(state, policy)
+    if behind or increased(position.amount, others):
         return _conclude(progress, Outcome(OutcomeKind.REDUCED, "position_changed"), (), position)
     target = progress.filled + abs(position.amount)
-    resized = facts.Sized(position=position, target=target, side=_closing_side(position))
+    resized = facts.Sized(position=position, target=target, side=closing_side(position))
     return _settled(state, resized, policy)
 
 
 # Ends --------------------------------------------------------------------------------------------------------------
 
 
-def _concluded(state: Concluded, event: AnyEvent) -> Step:
+def _concluded(state: Concluded, event: AnyEvent, policy: Policy) -> Step:
     if isinstance(event, steps.Published):
         return Step(Done(state.progress, state.ended), (), steps.Rest())
+    if isinstance(event, steps.OrderSeen):
+        # An order that nobody knew of: what was concluded without it is not so.
+        return _see(state, event, policy)
     return Step(state, (), steps.Publish(ended=state.ended))
 
 
 def _again(state: Waiting | Unknown | Working | Confirming, policy: Policy) -> Step:
     """Nothing learnt: the same again, later."""
     after = msgspec.structs.replace(state, tries=state.tries + 1)
-    return Step(after, (), standing(after, policy, _wait(state.tries, policy)))
+    return Step(after, (), standing(after, policy, wait(state.tries, policy)))
 
 
 def _stop(

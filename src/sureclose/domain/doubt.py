@@ -9,7 +9,7 @@ import msgspec
 
 from sureclose.domain.evidence import Evidence
 from sureclose.domain.facts import Dead, Sending
-from sureclose.domain.history import moved
+from sureclose.domain.history import moved, seen_since
 from sureclose.domain.market import OrderReport
 from sureclose.domain.policy import Policy
 
@@ -20,10 +20,20 @@ class Doubts(msgspec.Struct, frozen=True):
     count: int = 0
     first_at: int = 0
     last_at: int = 0
+    contradicted_at: int = 0
+    """When the evidence first contradicted itself: it may be a lagging read, however old the attempt is."""
 
     def missing(self, asked_at: int) -> "Doubts":
         """One more answer, to a question asked after ``asked_at`` (a time read from the venue)."""
-        return Doubts(self.count + 1, self.first_at or asked_at, asked_at)
+        return Doubts(self.count + 1, self.first_at or asked_at, asked_at, self.contradicted_at)
+
+    def contradicted(self, begun_at: int) -> "Doubts":
+        """The evidence begun at a venue time contradicts itself, and may have done so before."""
+        return msgspec.structs.replace(self, contradicted_at=self.contradicted_at or begun_at)
+
+    def standing(self, begun_at: int, policy: Policy) -> bool:
+        """Whether the contradiction has stood for longer than any read lags."""
+        return bool(self.contradicted_at) and begun_at - self.contradicted_at > policy.park_after
 
     def enough(self, policy: Policy) -> bool:
         return self.count >= policy.not_found_answers and self.last_at - self.first_at >= policy.spread
@@ -36,7 +46,7 @@ def past_window(sending: Sending, venue_time: int, policy: Policy) -> bool:
 
 def evidence_since(sending: Sending) -> int:
     """From when orders and trades are evidence: the attempt itself, and every move since its own position read."""
-    return min(sending.timestamp, sending.position.update_time + 1)
+    return min(sending.timestamp, seen_since(sending.position))
 
 
 class Contradiction(msgspec.Struct, frozen=True):
@@ -59,9 +69,13 @@ def weigh(
     if not past_window(sending, evidence.begun_at, policy):
         return Early()
     foreign = {order.order_id for order in evidence.orders}
-    since = [trade for trade in evidence.trades if trade.time > sending.position.update_time]
-    unexplained = evidence.position.amount - sending.position.amount - moved(since)
-    if unexplained:
+    known_at = sending.position.update_time
+    since = [trade for trade in evidence.trades if trade.time > known_at]
+    change = evidence.position.amount - sending.position.amount
+    unexplained = change - moved(since)
+    # The read before the attempt may show only the first of several trades of one millisecond.
+    same = sorted((t for t in evidence.trades if t.time == known_at), key=lambda trade: trade.trade_id)
+    if all(unexplained != moved(same[shown:]) for shown in range(len(same) + 1)):
         return Contradiction(f"the position moved by {unexplained} and no order explains it")
     nameless = [trade.trade_id for trade in since if trade.order_id not in foreign]
     if nameless:
@@ -74,5 +88,5 @@ def weigh(
         evidence_begun_at=evidence.begun_at,
         orders_read=len(evidence.orders),
         position=evidence.position,
-        foreign_moves=moved(since),
+        foreign_moves=change,
     )

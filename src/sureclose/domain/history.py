@@ -2,9 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import Final
 
-from sureclose.domain.market import Trade
+from sureclose.domain.market import Position, Trade
 from sureclose.domain.quantity import ZERO
+
+LOOKBACK_MS: Final = 86_400_000
+"""How far behind no read of a position is. The venue forgets, so trades since a position's last change may be gone."""
+
+
+def seen_since(position: Position) -> int:
+    """From when on a read may have missed changes: its own last one, which it may show only a part of."""
+    return max(position.update_time, position.requested_at - LOOKBACK_MS)
 
 
 def moved(trades: Iterable[Trade]) -> Decimal:

@@ -88,10 +88,20 @@ class Journal:
             return None
         records = await self._records((ids or "").split())
         chain, bodies = verify(records)
+        strange = next(
+            (body for body in bodies if (body.account, body.plan_id) != self._whose(plan_id)), None
+        )
+        if strange is not None:
+            raise ChainBroken(
+                f"the records of plan {plan_id} are those of {strange.account} {strange.plan_id}"
+            )
         if chain.hash != head:
             raise ChainBroken(f"the records of plan {plan_id} end at {chain.hash} and should end at {head}")
         hashes = tuple(record.hash for record in records)
         return Loaded(chain, state or "OPEN", tuple(bodies), hashes)
+
+    def _whose(self, plan_id: str) -> tuple[str, str]:
+        return self.keys.account, plan_id
 
     async def _records(self, ids: Sequence[str]) -> list[Record]:
         replies = await asyncio.gather(

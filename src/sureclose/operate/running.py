@@ -300,7 +300,9 @@ class Process:
                 return
             case Disconnected():
                 log.warning("user_stream_down", reason=event.reason)
-                if self._stream_down_since is None:  # a try to connect that failed does not begin the outage anew
+                if (
+                    self._stream_down_since is None
+                ):  # a try to connect that failed does not begin the outage anew
                     self._stream_down_since = self._session.monotonic()
             case Silent():
                 self._stream_doubt = f"no event for {event.silent_ms} ms"

@@ -27,12 +27,13 @@ from sureclose.domain.words import PositionSide
 from sureclose.journal.lease import Lease
 from sureclose.journal.store import Announcement, Chain, Journal, Verdict
 from sureclose.services.fault_points import FaultPoint, reach
-from sureclose.services.lanes import Lanes
+from sureclose.services.lanes import Lane, Lanes
 from sureclose.venue.errors import Unanswered, VenueError
 from sureclose.venue.port import MarketOrder, NotSent, Urgency, Venue
 
 log = structlog.get_logger()
 
+_BUSY = Verdict.BUSY.lower()
 LOG_RETRY_S = 0.25
 """Between two tries to read a close back from a log that does not answer."""
 ANSWER_GRACE_S = 0.25
@@ -115,8 +116,8 @@ class Closing:
                     return
                 self._tools.witness.approved(self.plan_id)
                 effect = self._step(event)
-                async with lanes.hold(self._decision.symbol, self._side, before_waiting=self._write):
-                    await self._drive(effect)
+                async with lanes.hold(self._decision.symbol, self._side, before_waiting=self._write) as lane:
+                    await self._drive(effect, lane)
                 return
             except RedisError as error:
                 log.warning("log_lost", plan_id=self.plan_id, error=str(error))
@@ -153,12 +154,16 @@ class Closing:
         self._chain.unwritten += step.facts
         return step.effect
 
-    async def _drive(self, effect: steps.AnyEffect) -> None:
+    async def _drive(self, effect: steps.AnyEffect, lane: Lane) -> None:
         async with self._slot:
             while not isinstance(effect, steps.Rest):
                 news = await self._pause(effect.delay)
                 event = await self._perform(effect) if news is None else news
                 effect = self._step(event)
+                if isinstance(event, steps.GateRefused) and event.reason == _BUSY:
+                    # Another close has an order in flight here. It may be behind us in the lane, and must come first.
+                    await self._write()
+                    await lane.let_pass()
 
     async def _pause(self, delay: int) -> steps.OrderSeen | None:
         """Wait, unless there is news of an order; what is known is written before any wait."""

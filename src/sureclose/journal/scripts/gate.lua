@@ -4,6 +4,9 @@ local refused = fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3])
 if refused then
   return { refused, '' }
 end
+if redis.call('HGET', KEYS[1], 'state') == 'DONE' then
+  return { 'STALE_HEAD', 'DONE' }
+end
 local attempt = tonumber(redis.call('HGET', KEYS[1], 'attempt') or '0')
 if attempt + 1 ~= tonumber(ARGV[6]) then
   return { 'STALE_ATTEMPT', tostring(attempt) }

@@ -1,10 +1,7 @@
 -- KEYS: lease, epoch. ARGV: owner, time to live in ms. The epoch, or 0 while somebody else holds the lease.
-local holder = redis.call('HMGET', KEYS[1], 'owner', 'epoch')
-if holder[1] == ARGV[1] then
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  return tonumber(holder[2])
-end
-if holder[1] then
+-- Who takes it again gets a new epoch too: what it sent before under the old one must not be written any more.
+local owner = redis.call('HGET', KEYS[1], 'owner')
+if owner and owner ~= ARGV[1] then
   return 0
 end
 local epoch = redis.call('INCR', KEYS[2])

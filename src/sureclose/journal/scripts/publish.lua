@@ -12,12 +12,26 @@ must_be(KEYS[2], 'stream')
 for index = 6, #KEYS do
   must_be(KEYS[index], 'stream')
 end
-local at = record(KEYS[1], KEYS[2], ARGV[4], 8)
+local at = 9 + 3 * tonumber(ARGV[8])
 local entries = tonumber(ARGV[at])
-local acknowledge = { KEYS[6], ARGV[7] }
-for index = 1, entries do
-  acknowledge[index + 2] = ARGV[at + index]
+local behind = at + entries + 1
+for index = at + 1, behind - 1 do
+  if not ARGV[index]:match('^%d+%-%d+$') then
+    error({ err = 'ERR Invalid stream ID ' .. ARGV[index] })
+  end
 end
+for _ = 7, #KEYS do
+  local size = tonumber(ARGV[behind])
+  if size < 2 or size % 2 == 1 then
+    error({ err = 'ERR an event is names and values, and is not empty' })
+  end
+  behind = behind + size + 1
+end
+-- First of the writes, for it can fail; in parts, for Lua passes only so many arguments.
+for first = 1, entries, 1000 do
+  redis.call('XACK', KEYS[6], ARGV[7], unpack(ARGV, at + first, at + math.min(first + 999, entries)))
+end
+record(KEYS[1], KEYS[2], ARGV[4], 8)
 at = at + entries + 1
 for index = 7, #KEYS do
   local size = tonumber(ARGV[at])
@@ -27,9 +41,6 @@ for index = 7, #KEYS do
   end
   redis.call('XADD', unpack(add))
   at = at + size + 1
-end
-if entries > 0 then
-  redis.call('XACK', unpack(acknowledge))
 end
 redis.call('HSET', KEYS[1], 'state', ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])

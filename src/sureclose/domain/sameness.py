@@ -1,0 +1,87 @@
+"""Whether a read of the position counts, and whether the position is still the one that was decided on."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from sureclose.domain.close import Progress
+from sureclose.domain.facts import Sized
+from sureclose.domain.history import LOOKBACK_MS
+from sureclose.domain.market import Position, Trade
+from sureclose.domain.words import PositionSide, Side
+
+CLOCK_DOUBT_MS: Final = 2_000
+"""How far a producer's clock may be off the venue's before an opening trade counts as later than its decision."""
+
+
+def counts(position: Position, progress: Progress) -> bool:
+    """A read counts when it was asked for after the last fill and shows a state that is not older."""
+    last = progress.last_fill_time
+    return position.requested_at >= last and position.update_time >= last
+
+
+def older_than_decided(position: Position, progress: Progress) -> bool:
+    """Whether the decision has seen a later state than this read shows."""
+    seen_at = progress.decision.position_update_time
+    return progress.sized is None and seen_at is not None and position.update_time < seen_at
+
+
+def unfixed(progress: Progress) -> Progress:
+    """Without a sizing that no attempt was made with: the gate was occupied, and who had it changed the position."""
+    return progress if progress.fixed else msgspec.structs.replace(progress, sized=None)
+
+
+def same_sizing(sized: Sized, position: Position, target: Decimal) -> bool:
+    """Whether a new read says nothing new of how much to close."""
+    known = sized.position
+    return (known.amount, known.update_time, sized.target) == (position.amount, position.update_time, target)
+
+
+def sized_at(sized: Sized) -> int:
+    """What came up to then is part of the sizing, or ought to be: a stale read is corrected by sizing again."""
+    return max(sized.position.update_time, sized.position.requested_at)
+
+
+def newest(trades: Iterable[Trade]) -> int:
+    """When the last of the trades was made; a list that ends before a position's last change is behind it."""
+    return max((trade.time for trade in trades), default=0)
+
+
+def shown(trades: tuple[Trade, ...], position: Position) -> list[Trade]:
+    """The trades that the position's read can show; later ones came between the two reads."""
+    return [trade for trade in trades if trade.time <= position.update_time]
+
+
+def closing_side(position: Position) -> Side:
+    """The side comes from the venue's sign, never from an event."""
+    return Side.SELL if position.amount > 0 else Side.BUY
+
+
+def not_the_same(progress: Progress, position: Position) -> str:
+    """Why this is not the position that was meant, by its sign alone; empty when it may be."""
+    if progress.sized is not None:
+        return "position_changed" if position.amount * progress.sized.position.amount < 0 else ""
+    decision = progress.decision
+    sign = {PositionSide.LONG: 1, PositionSide.SHORT: -1, PositionSide.BOTH: 0}[decision.position_side]
+    if sign * position.amount < 0:
+        return "other_side"
+    if decision.position_amt is not None and decision.position_amt * position.amount < 0:
+        return "position_reversed"
+    return ""
+
+
+def reference(progress: Progress) -> tuple[int, int]:
+    """Since when the position must not have gone through zero, and until when that is in doubt.
+
+    A sizing has looked at what came before it, and our own fills are no news.
+    """
+    if progress.sized is not None:
+        since = max(sized_at(progress.sized), progress.last_fill_time)
+        return since, since
+    decision = progress.decision
+    if decision.position_update_time is not None and decision.position_amt is not None:
+        since = max(decision.position_update_time, decision.origin_at - LOOKBACK_MS)
+        return since, since
+    return decision.origin_at, decision.origin_at + CLOCK_DOUBT_MS

@@ -1,0 +1,48 @@
+"""What a state wants done when nothing has happened, and how long it waits before it does the same again."""
+
+from sureclose.domain import steps
+from sureclose.domain.close import (
+    Concluded,
+    Confirming,
+    Done,
+    InFlight,
+    New,
+    Progress,
+    State,
+    Unknown,
+    Waiting,
+    Working,
+)
+from sureclose.domain.policy import Policy
+from sureclose.domain.steps import AnyEffect
+
+
+def standing(state: State, policy: Policy, delay: int = 0) -> AnyEffect:
+    """What a state wants done when nothing has happened."""
+    match state:
+        case Waiting() | Confirming():
+            return steps.ReadPosition(delay=delay)
+        case InFlight():
+            return steps.Send(sending=state.sending)
+        case Unknown():
+            return steps.QueryOrder(client_order_id=state.sending.client_order_id, delay=delay)
+        case Working():
+            if state.order.terminal and state.order.executed_qty:
+                return steps.ReadTrades(order_id=state.order.order_id, delay=delay)
+            return steps.QueryOrder(
+                client_order_id=state.order.client_order_id, delay=delay or policy.first_wait
+            )
+        case Concluded():
+            return steps.Publish(ended=state.ended)
+        case New() | Done():
+            return steps.Rest()
+
+
+def pause(progress: Progress, policy: Policy) -> int:
+    """How long to wait before an attempt: nothing at first, then doubling with each setback."""
+    return wait(progress.setbacks - 1, policy) if progress.setbacks else 0
+
+
+def wait(tries: int, policy: Policy) -> int:
+    """How long after so many tries: doubling, up to the longest wait."""
+    return min(policy.first_wait << min(tries, 16), policy.longest_wait)

@@ -1,0 +1,221 @@
+"""Two processes, a stopped one, one that is asked to end, one that loses its log: closes and nothing else go on."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Final
+
+import pytest
+from world import (
+    QUICK,
+    Held,
+    Process,
+    Scenarios,
+    World,
+    decision,
+    descendants,
+    eventually,
+    hosted,
+    is_alive,
+    judged,
+    now_ms,
+    token,
+    world,
+)
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+TEN: Final = 10
+STOPPED_S: Final = 4.0
+"""Longer than a lease lasts."""
+HURRIED: Final = QUICK | {"VENUE__POSITION_INTERVAL_MS": "0"}
+
+
+async def _two(deployment: World) -> tuple[Process, Process]:
+    """Two processes on one log: who holds the lease, and who stands by."""
+    runs = [deployment.run(), deployment.run()]
+    for run in runs:
+        await run.says("listening")
+    owner = await eventually("a lease", deployment.log.lease_owner)
+    holder, other = runs if runs[0].pid == owner else reversed(runs)
+    assert holder.pid == owner
+    await deployment.up(holder)
+    assert "lease_taken" not in other.told
+    return holder, other
+
+
+async def _ten(deployment: World) -> dict[str, Held]:
+    """Ten closes asked for at once, by plan."""
+    held = [await deployment.exchange.open(30 + number) for number in range(TEN)]
+    plans = {token(): one for one in held}
+    for plan_id, one in plans.items():
+        await deployment.log.add("apply.result", decision(one, plan_id))
+    return plans
+
+
+async def _sent_one(deployment: World) -> None:
+    """In the middle: the first of the orders has arrived, not all have."""
+
+    async def arrived() -> bool | None:
+        return bool((await deployment.exchange.records()).all_placements) or None
+
+    await eventually("an order arrives", arrived)
+
+
+async def _judge(deployment: World, plans: dict[str, Held]) -> None:
+    for plan_id in plans:
+        assert (await deployment.log.outcome(plan_id, 60))["outcome"] == "FLAT"
+    await deployment.log.consumed_all(60)
+    books = await deployment.exchange.records()
+    for plan_id, held in plans.items():
+        judged(books, held)
+        assert len(await deployment.log.outcomes(plan_id)) == 1
+
+
+# What the tests look at ---------------------------------------------------------------------------------------------
+
+
+async def _holder_killed(log_url: str, folder: Path) -> None:
+    async with world(log_url, folder) as deployment:
+        holder, other = await _two(deployment)
+        plans = await _ten(deployment)
+        await _sent_one(deployment)
+        holder.kill()
+        await _judge(deployment, plans)
+        assert await deployment.log.lease_owner() == other.pid
+
+
+async def _holder_stopped(log_url: str, folder: Path) -> None:
+    async with world(log_url, folder) as deployment:
+        holder, other = await _two(deployment)
+        plans = await _ten(deployment)
+        await _sent_one(deployment)
+        holder.signal(signal.SIGSTOP)
+        await asyncio.sleep(STOPPED_S)
+        holder.signal(signal.SIGCONT)
+        await _judge(deployment, plans)
+        await holder.says("lease_lost")
+        assert await deployment.log.lease_owner() == other.pid
+        more = await _ten(deployment)
+        await _judge(deployment, more)
+
+
+async def _holder_stopped_between_gate_and_order(log_url: str, folder: Path) -> None:
+    """Again and again for moments: whatever it was about to send is as old as its record says, and too old by then."""
+    async with world(log_url, folder, HURRIED) as deployment:
+        holder, _ = await _two(deployment)
+        plans: dict[str, Held] = {}
+        for number in range(2):
+            for _ in range(3):
+                held, plan_id = await deployment.exchange.open(50), token()
+                plans[plan_id] = held
+                await deployment.log.add("apply.result", decision(held, plan_id))
+                await asyncio.sleep(0.001 + 0.003 * number)
+                holder.signal(signal.SIGSTOP)
+                await asyncio.sleep(0.7)
+                holder.signal(signal.SIGCONT)
+        await _judge(deployment, plans)
+
+
+async def _asked_to_end(log_url: str, folder: Path) -> None:
+    async with world(log_url, folder) as deployment:
+        run = deployment.run()
+        await deployment.up(run)
+        plans = await _ten(deployment)
+        wished = await deployment.exchange.open(77)
+        wish = {"symbol": wished.symbol, "action": "CLOSE", "timestamp": str(now_ms())}
+        entry_id = await deployment.log.add("harvest.intent", wish)
+        await _sent_one(deployment)
+        run.signal(signal.SIGTERM)
+        assert await run.ended() == 0
+        assert await deployment.log.open_plans() == [], "what was under way was finished"
+        books = await deployment.exchange.records()
+        for plan_id, held in plans.items():
+            said = [outcome["outcome"] for outcome in await deployment.log.outcomes(plan_id)]
+            assert said == (["FLAT"] if books.placements(held.symbol) else [])
+        deployment.run()
+        await _judge(deployment, plans | {await deployment.log.plan_of(entry_id): wished})
+
+
+async def _log_dies_under_its_host(_: str, folder: Path) -> None:
+    async with hosted(folder) as deployment:
+        run = await deployment.start()
+        below = descendants(run.pid)
+        servers = [pid for pid in below if "valkey" in os.readlink(f"/proc/{pid}/exe")]
+        os.kill(servers[0], signal.SIGKILL)
+        assert await run.ended(10) == 1
+        assert "task_died" in run.told
+        assert "the embedded server ended with" in run.told
+        await _gone(below)
+
+
+async def _exchange_dies_under_its_host(_: str, folder: Path) -> None:
+    async with hosted(folder) as deployment:
+        run = await deployment.start()
+        below = descendants(run.pid)
+        papers = [pid for pid in below if b"paper" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+        os.kill(papers[0], signal.SIGKILL)
+        assert await run.ended(10) == 1
+        assert "the paper exchange ended with" in run.told
+        await _gone(below)
+
+
+async def _killed_host(_: str, folder: Path) -> None:
+    async with hosted(folder) as deployment:
+        run = await deployment.start()
+        below = descendants(run.pid)
+        assert len(below) == 2
+        run.kill()
+        await _gone(below)
+
+
+async def _gone(pids: list[int]) -> None:
+    async def nobody() -> bool | None:
+        return not any(map(is_alive, pids)) or None
+
+    await eventually(f"no orphan of {pids} stays", nobody, 10)
+
+
+async def test_when_the_holder_is_killed_the_other_closes_the_rest_once(under_way: Awaitable[None]) -> None:
+    await under_way
+
+
+async def test_a_holder_that_stood_still_for_longer_than_its_lease_doubles_nothing(
+    under_way: Awaitable[None],
+) -> None:
+    await under_way
+
+
+async def test_a_holder_that_stands_still_at_its_orders_doubles_nothing(under_way: Awaitable[None]) -> None:
+    await under_way
+
+
+async def test_sigterm_finishes_what_is_under_way_exits_0_and_loses_nothing(
+    under_way: Awaitable[None],
+) -> None:
+    await under_way
+
+
+async def test_a_run_whose_own_log_dies_ends_loudly(under_way: Awaitable[None]) -> None:
+    await under_way
+
+
+async def test_a_run_whose_own_exchange_dies_ends_loudly(under_way: Awaitable[None]) -> None:
+    await under_way
+
+
+async def test_a_killed_host_leaves_no_orphan(under_way: Awaitable[None]) -> None:
+    await under_way
+
+
+SCENARIOS: Final[Scenarios] = {
+    "test_when_the_holder_is_killed_the_other_closes_the_rest_once": _holder_killed,
+    "test_a_holder_that_stood_still_for_longer_than_its_lease_doubles_nothing": _holder_stopped,
+    "test_a_holder_that_stands_still_at_its_orders_doubles_nothing": _holder_stopped_between_gate_and_order,
+    "test_sigterm_finishes_what_is_under_way_exits_0_and_loses_nothing": _asked_to_end,
+    "test_a_run_whose_own_log_dies_ends_loudly": _log_dies_under_its_host,
+    "test_a_run_whose_own_exchange_dies_ends_loudly": _exchange_dies_under_its_host,
+    "test_a_killed_host_leaves_no_orphan": _killed_host,
+}

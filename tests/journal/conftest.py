@@ -1,0 +1,11 @@
+"""One process's desk on a log of its own prefix."""
+
+import pytest
+from journals import Desk
+
+from sureclose.streams.connection import Log
+
+
+@pytest.fixture
+async def desk(log: Log, log_prefix: str) -> Desk:
+    return await Desk(log, log_prefix).open()

@@ -1,0 +1,163 @@
+"""A journal on the real log for tests: one account, its closes, and the right to close them."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from sureclose.domain import facts
+from sureclose.domain.events import Decision, EntryRef
+from sureclose.domain.facts import AnyFact, Ended, Sending
+from sureclose.domain.market import Position
+from sureclose.domain.outcome import Outcome, OutcomeKind
+from sureclose.domain.words import AgeSource, PositionSide, Side, Verdict
+from sureclose.journal import lease
+from sureclose.journal.keys import Keys
+from sureclose.journal.lease import Lease
+from sureclose.journal.store import Announcement, Chain, Journal
+from sureclose.journal.store import Verdict as Said
+from sureclose.streams.connection import Log
+from sureclose.streams.wire import Wire
+
+SYMBOL = "BTCUSDT"
+COMPONENT = "execution_service"
+GROUP = "execution_service_exits"
+NOW = 1_700_000_000_000
+POSITION = Position(
+    symbol=SYMBOL,
+    position_side=PositionSide.BOTH,
+    amount=Decimal(10),
+    entry_price=Decimal(1),
+    mark_price=Decimal(1),
+    update_time=NOW,
+    requested_at=NOW,
+)
+
+
+def admitted(plan_id: str = "plan") -> facts.Admitted:
+    decision = Decision(
+        intent_id=f"intent-{plan_id}",
+        plan_id=plan_id,
+        symbol=SYMBOL,
+        position_side=PositionSide.BOTH,
+        action="CLOSE",
+        fraction=Decimal(1),
+        quantity=None,
+        origin_at=NOW,
+        age_source=AgeSource.FIELD,
+        verdict=Verdict.CLOSE,
+        approved=True,
+    )
+    return facts.Admitted(decision=decision, entry=EntryRef("s", "1-0"))
+
+
+def sending(attempt: int) -> Sending:
+    return Sending(
+        attempt=attempt,
+        client_order_id=f"sc-{attempt}",
+        side=Side.SELL,
+        quantity=Decimal(1),
+        timestamp=NOW,
+        deadline=NOW + 2_000,
+        position=POSITION,
+    )
+
+
+def ended(kind: OutcomeKind = OutcomeKind.FLAT) -> Ended:
+    return Ended(outcome=Outcome(kind), position_after=POSITION)
+
+
+class Desk:
+    """What a process holds: a connection, the account's keys, and a lease when it has taken one."""
+
+    def __init__(self, log: Log, prefix: str) -> None:
+        self.wire: Wire = log.commands()
+        self.prefix = prefix
+        self.keys = Keys(prefix, "paper:main")
+        self.journal = Journal(self.wire, self.keys, lambda: NOW)
+        self.lease = Lease("nobody", 0)
+
+    async def open(self, *, grant: bool = True, owner: str = "first") -> "Desk":
+        """Take the lease, and the grant with it."""
+        taken = await lease.take(self.wire, self.keys, owner, 60_000)
+        assert taken is not None
+        self.lease = taken
+        if grant:
+            await self.do("HSET", self.keys.grant, "component", COMPONENT)
+        return self
+
+    async def do(self, *command: bytes | str | int) -> Any:
+        name, *rest = command
+        return await self.wire.execute_command(str(name).encode(), *rest)
+
+    async def gate(
+        self,
+        chain: Chain,
+        attempt: int = 1,
+        *,
+        held: Lease | None = None,
+        component: str = COMPONENT,
+        symbol: str = SYMBOL,
+        before: Iterable[AnyFact] = (),
+    ) -> Said:
+        chain.unwritten += [*before, sending(attempt)]
+        return await self.journal.gate(
+            chain,
+            held or self.lease,
+            component=component,
+            intent_id=f"intent-{chain.plan_id}",
+            symbol=symbol,
+            position_side="BOTH",
+            attempt=attempt,
+        )
+
+    async def publish(
+        self,
+        chain: Chain,
+        how: Ended | None = None,
+        *,
+        held: Lease | None = None,
+        entries: tuple[EntryRef, ...] = (),
+        events: tuple[Announcement, ...] = (),
+    ) -> None:
+        await self.journal.publish(
+            chain,
+            held or self.lease,
+            how or ended(),
+            symbol=SYMBOL,
+            position_side="BOTH",
+            group=GROUP,
+            entries=entries,
+            announce=lambda evidence: [
+                msgspec.structs.replace(event, fields=event.fields | {"evidence": evidence})
+                for event in events
+            ],
+        )
+
+    async def admit(self, plan_id: str = "plan") -> Chain:
+        chain = Chain(plan_id)
+        chain.unwritten.append(admitted(plan_id))
+        await self.journal.append(chain, self.lease)
+        return chain
+
+    async def everything(self) -> dict[str, object]:
+        """All that the log holds of this test, to show that nothing was written."""
+        found: dict[str, object] = {}
+        names = await self.do("KEYS", f"{self.prefix}*")
+        for name in sorted(names):
+            kind = (await self.do("TYPE", name)).decode()
+            read = {
+                "string": ("GET", name),
+                "hash": ("HGETALL", name),
+                "zset": ("ZRANGE", name, 0, -1, "WITHSCORES"),
+                "stream": ("XRANGE", name, "-", "+"),
+                "list": ("LRANGE", name, 0, -1),
+            }[kind]
+            value = await self.do(*read)
+            found[name.decode()] = (
+                sorted(map(repr, value.items())) if isinstance(value, dict) else repr(value)
+            )
+            if kind == "stream":
+                found[name.decode() + " groups"] = repr(await self.do("XINFO", "GROUPS", name))
+        return found

@@ -1,0 +1,212 @@
+"""The scripts against a small model of them, on a thousand random histories of two processes."""
+
+from collections.abc import Awaitable
+from itertools import count
+
+import msgspec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from journals import COMPONENT, SYMBOL, Desk, admitted, ended, sending
+
+from sureclose.domain.facts import Resumed, Sending
+from sureclose.domain.outcome import OutcomeKind
+from sureclose.journal import lease
+from sureclose.journal.lease import Lease
+from sureclose.journal.record import Head
+from sureclose.journal.store import Chain, Fenced, Verdict
+from sureclose.streams.connection import Log
+
+PLANS = ("one", "two")
+
+
+class Close(msgspec.Struct):
+    records: int = 0
+    attempt: int = 0
+    state: str = ""
+
+
+class Model(msgspec.Struct):
+    """What the scripts promise, in as few words as it takes."""
+
+    holder: str = ""
+    epoch: int = 0
+    grant: bool = True
+    frozen: bool = False
+    warrants: set[str] = msgspec.field(default_factory=set)
+    flight: str = ""
+    closes: dict[str, Close] = msgspec.field(default_factory=lambda: {plan: Close() for plan in PLANS})
+
+    def fence(self, held: Lease, plan: str, seen: int) -> str:
+        if (held.owner, held.epoch) != (self.holder, self.epoch):
+            return "STALE_LEASE"
+        return "" if seen == self.closes[plan].records else "STALE_HEAD"
+
+    def append(self, held: Lease, plan: str, seen: int) -> str:
+        refused = self.fence(held, plan, seen)
+        if not refused:
+            self.closes[plan].records += 1
+            self.closes[plan].state = "OPEN"
+        return refused or "OK"
+
+    def gate(self, held: Lease, plan: str, seen: int, attempt: int) -> str:
+        close = self.closes[plan]
+        refused = self.fence(held, plan, seen)
+        if refused or close.state == "DONE":
+            return refused or "STALE_HEAD"
+        if attempt != close.attempt + 1:
+            return "STALE_ATTEMPT"
+        if plan not in self.warrants and self.frozen:
+            return "FROZEN"
+        if plan not in self.warrants and not self.grant:
+            return "NOT_AUTHORISED"
+        if self.flight not in {"", plan}:
+            return "BUSY"
+        close.records, close.attempt, close.state, self.flight = close.records + 1, attempt, "OPEN", plan
+        return "OK"
+
+    def publish(self, held: Lease, plan: str, seen: int, state: str) -> str:
+        refused = self.fence(held, plan, seen)
+        if not refused:
+            self.closes[plan].records += 1
+            self.closes[plan].state = state
+            if self.flight == plan:
+                self.flight = ""
+        return refused or "OK"
+
+
+class Process(msgspec.Struct):
+    """A process remembers a lease and, for each close, the head that it saw last; both may be out of date."""
+
+    owner: str
+    lease: Lease
+    heads: dict[str, Head]
+
+
+owners, plans = st.sampled_from(["a", "b"]), st.sampled_from(PLANS)
+calls = st.one_of(
+    st.tuples(st.sampled_from(["take", "drop"]), owners),
+    st.tuples(st.sampled_from(["freeze", "grant", "expire"])),
+    st.tuples(st.just("warrant"), plans),
+    st.tuples(st.just("look"), owners, plans),
+    st.tuples(st.just("append"), owners, plans),
+    st.tuples(st.just("gate"), owners, plans, st.sampled_from([0, 0, 0, 0, -1, 1])),
+    st.tuples(st.just("gate"), owners, plans, st.just(0)),
+    st.tuples(st.just("publish"), owners, plans, st.sampled_from(["DONE", "SKIPPED", "SKIPPED"])),
+)
+prefixes = count()
+
+
+async def said(call: Awaitable[Verdict | None]) -> str:
+    """The word that a script gave, whichever way it came."""
+    try:
+        return (await call) or Verdict.OK
+    except Fenced as fenced:
+        return str(fenced)
+
+
+class Pair:
+    """The scripts on the log and the model of them, side by side."""
+
+    def __init__(self, log: Log) -> None:
+        self.desk = Desk(log, f"model{next(prefixes)}:")
+        self.model = Model()
+        nobody = Lease("nobody", 0)
+        self.processes = {name: Process(name, nobody, dict.fromkeys(PLANS, Head())) for name in "ab"}
+
+    async def step(self, call: tuple[str, ...]) -> None:
+        name, *args = call
+        await getattr(self, f"do_{name}")(*args)
+
+    async def do_take(self, owner: str) -> None:
+        taken = await lease.take(self.desk.wire, self.desk.keys, owner, 60_000)
+        free = self.model.holder in {"", owner}
+        assert (taken is not None) is free
+        if taken is not None:
+            assert taken.epoch > self.model.epoch
+            self.model.holder, self.model.epoch = owner, taken.epoch
+            self.processes[owner].lease = taken
+
+    async def do_drop(self, owner: str) -> None:
+        held = self.processes[owner].lease
+        await lease.drop(self.desk.wire, self.desk.keys, held)
+        if (held.owner, held.epoch) == (self.model.holder, self.model.epoch):
+            self.model.holder = ""
+
+    async def do_expire(self) -> None:
+        await self.desk.do("DEL", self.desk.keys.lease)
+        self.model.holder = ""
+
+    async def do_freeze(self) -> None:
+        self.model.frozen = not self.model.frozen
+        if self.model.frozen:
+            await self.desk.do("HSET", self.desk.keys.freeze, "at", "now")
+        else:
+            await self.desk.do("DEL", self.desk.keys.freeze)
+
+    async def do_grant(self) -> None:
+        self.model.grant = not self.model.grant
+        component = COMPONENT if self.model.grant else "harvest_brain"
+        await self.desk.do("HSET", self.desk.keys.grant, "component", component)
+
+    async def do_warrant(self, plan: str) -> None:
+        self.model.warrants.add(plan)
+        await self.desk.do("SET", self.desk.keys.warrant(f"intent-{plan}"), plan)
+
+    async def do_look(self, owner: str, plan: str) -> None:
+        loaded = await self.desk.journal.load(plan)
+        self.processes[owner].heads[plan] = Head() if loaded is None else loaded.head
+
+    async def do_append(self, owner: str, plan: str) -> None:
+        process, head = self.processes[owner], self.processes[owner].heads[plan]
+        chain = Chain(plan, head)
+        chain.unwritten.append(
+            Resumed(worker=owner, epoch=process.lease.epoch) if head.length else admitted(plan)
+        )
+        expected = self.model.append(process.lease, plan, head.length)
+        assert await said(self.desk.journal.append(chain, process.lease)) == expected
+        if expected == "OK":
+            process.heads[plan] = chain.head
+
+    async def do_gate(self, owner: str, plan: str, off: int) -> None:
+        process, head = self.processes[owner], self.processes[owner].heads[plan]
+        chain, attempt = Chain(plan, head), self.model.closes[plan].attempt + 1 + off
+        expected = self.model.gate(process.lease, plan, head.length, attempt)
+        assert await said(self.desk.gate(chain, attempt, held=process.lease)) == expected
+        assert chain.unwritten == ([] if expected == "OK" else [sending(attempt)])
+        if expected == "OK":
+            process.heads[plan] = chain.head
+
+    async def do_publish(self, owner: str, plan: str, state: str) -> None:
+        process, head = self.processes[owner], self.processes[owner].heads[plan]
+        chain = Chain(plan, head)
+        outcome = ended(OutcomeKind.SKIPPED if state == "SKIPPED" else OutcomeKind.FLAT)
+        expected = self.model.publish(process.lease, plan, head.length, state)
+        assert await said(self.desk.publish(chain, outcome, held=process.lease)) == expected
+        if expected == "OK":
+            process.heads[plan] = chain.head
+
+    async def same(self) -> None:
+        flight = await self.desk.do("GET", self.desk.keys.flight(SYMBOL, "BOTH"))
+        assert (flight or b"").decode() == self.model.flight
+        still_open = set(await self.desk.journal.open_plans())
+        for plan, close in self.model.closes.items():
+            loaded = await self.desk.journal.load(plan)
+            assert (0 if loaded is None else loaded.head.length) == close.records
+            assert ("" if loaded is None else loaded.state) == close.state
+            assert (plan in still_open) is (close.state == "OPEN")
+            numbers = [] if loaded is None else [f.attempt for f in loaded.facts if isinstance(f, Sending)]
+            assert numbers == list(range(1, close.attempt + 1)), "no number twice and none left out"
+
+
+@settings(
+    max_examples=1_000,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.lists(calls, max_size=20))
+async def test_scripts_and_model_agree_on_every_history(log: Log, history: list[tuple[str, ...]]) -> None:
+    pair = Pair(log)
+    await pair.desk.do("HSET", pair.desk.keys.grant, "component", COMPONENT)
+    for opening in (("take", "a"), *history):
+        await pair.step(opening)
+    await pair.same()
