@@ -27,7 +27,8 @@ from world import (
 
 from sureclose.services.fault_points import FaultPoint
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytest_plugins = ["acceptance_fixtures"]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 ROUNDS: Final = 10
 FAULTS: Final = ("", "answer_delayed", "answer_dropped", "request_dropped", "unknown_503", "")

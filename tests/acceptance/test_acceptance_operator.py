@@ -1,4 +1,4 @@
-"""What an operator sees: the six proofs, health, and no secret anywhere."""
+"""What an operator sees: the six proofs, and no secret anywhere."""
 
 import asyncio
 import json
@@ -9,29 +9,22 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
 import pytest
 from world import (
     SURECLOSE,
     Done,
-    Exchange,
-    Process,
     Scenarios,
     World,
-    beside,
     command,
-    decision,
     descendants,
-    environment,
-    eventually,
-    exchange,
     hosted,
     judged,
     token,
     world,
 )
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytest_plugins = ["acceptance_fixtures"]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 NAMES: Final = [
     "CLOSE intent generated (harvest.intent)",
@@ -145,73 +138,6 @@ async def _no_proof_beside_a_run(_: str, folder: Path) -> None:
         assert await deployment.log.entries("harvest.intent") == []
 
 
-# Health -------------------------------------------------------------------------------------------------------------
-
-
-async def _health_follows_the_venue(log_url: str, folder: Path) -> None:
-    """Well, then with the venue gone and a close due, then well again and the close flat."""
-    data = ("--data", str(folder / "paper.jsonl"))
-    async with exchange(folder, *data) as venue, beside(venue, log_url, folder) as deployment:
-        run = deployment.run()
-        address = await deployment.up(run)
-        async with aiohttp.ClientSession() as client:
-            await _is_well(client, address)
-            held, plan_id = await venue.open(), token()
-            port = venue.rest.rpartition(":")[2]
-            venue.process.kill()
-            await deployment.log.add("apply.result", decision(held, plan_id))
-
-            async def failing() -> dict[str, Any] | None:
-                status, found = await _asked(client, f"{address}/health")
-                return found if status == 503 else None
-
-            found = await eventually("health fails", failing, 45)
-            checks = {check["name"]: check for check in found["checks"]}
-            assert found["status"] == "failing"
-            assert plan_id in checks["closes"]["detail"]
-            assert checks["user_stream"]["status"] == "warn", "the stream is down for 30 s as well"
-            assert (await _asked(client, f"{address}/ping"))[0] == 200
-            back = Process(["paper", "--symbols", "60", "--port", port, *data], {}, folder, "paper")
-            try:
-                assert (await deployment.log.outcome(plan_id))["outcome"] == "FLAT"
-                judged(await venue.records(), held)
-
-                async def well() -> bool | None:
-                    status, found = await _asked(client, f"{address}/health")
-                    return (status, found["status"]) == (200, "ok") or None
-
-                await eventually("health is well again", well)
-                await _counted(client, address)
-            finally:
-                back.kill()
-
-
-async def _is_well(client: aiohttp.ClientSession, address: str) -> None:
-    async def ready() -> bool | None:
-        return (await _asked(client, f"{address}/ready"))[0] == 200 or None
-
-    await eventually("it is ready", ready)
-    status, found = await _asked(client, f"{address}/health")
-    assert (status, found["status"]) == (200, "ok"), found
-    async with client.get(f"{address}/ping") as answer:
-        assert (answer.status, await answer.text()) == (200, "pong")
-    async with client.get(f"{address}/nothing") as answer:
-        assert answer.status == 404
-
-
-async def _asked(client: aiohttp.ClientSession, url: str) -> tuple[int, Any]:
-    async with client.get(url) as answer:
-        found = await answer.json() if answer.content_type == "application/json" else None
-        return answer.status, found
-
-
-async def _counted(client: aiohttp.ClientSession, address: str) -> None:
-    async with client.get(f"{address}/metrics") as answer:
-        text = await answer.text()
-    assert 'sureclose_closes_ended_total{outcome="FLAT",reason=""} 1.0' in text
-    assert "sureclose_lease_held 1.0" in text
-
-
 # Secrets ------------------------------------------------------------------------------------------------------------
 
 
@@ -231,8 +157,8 @@ async def _nothing_secret_is_told(log_url: str, folder: Path) -> None:
         lines |= _command_lines()
         told = [done]
         plan_id = done.document["plan_id"]
-        for arguments in (["trace", plan_id], ["trace", plan_id, "--json"], ["doctor"], ["show-config"]):
-            told.append(await deployment.command("-v", *arguments, **secret))
+        commands = (["trace", plan_id], ["trace", plan_id, "--json"], ["doctor"], ["show-config"])
+        told += [await deployment.command("-v", *arguments, **secret) for arguments in commands]
         told.append(await deployment.command("doctor", VENUE__API_SECRET="wrong-but-secret", **secret))
         told.append(await deployment.command("run", REDIS__URL="redis://:wrong-password@127.0.0.1:1/0"))
         told.append(await proving)
@@ -308,12 +234,6 @@ async def test_prove_beside_a_run_of_its_folder_says_what_to_do(under_way: Await
     await under_way
 
 
-async def test_health_fails_while_a_close_is_due_at_a_dead_venue_and_recovers(
-    under_way: Awaitable[None],
-) -> None:
-    await under_way
-
-
 async def test_no_secret_is_in_any_output_log_evidence_or_command_line(under_way: Awaitable[None]) -> None:
     await under_way
 
@@ -327,7 +247,6 @@ SCENARIOS: Final[Scenarios] = {
     "test_prove_closes_two_existing_positions_and_never_opens_anything": _proven_on_existing_positions,
     "test_prove_restarts_a_service_by_its_command": _proven_across_a_restart_command,
     "test_prove_beside_a_run_of_its_folder_says_what_to_do": _no_proof_beside_a_run,
-    "test_health_fails_while_a_close_is_due_at_a_dead_venue_and_recovers": _health_follows_the_venue,
     "test_no_secret_is_in_any_output_log_evidence_or_command_line": _nothing_secret_is_told,
     "test_files_with_secrets_are_their_owners_only": _only_the_owner_reads_what_is_secret,
 }

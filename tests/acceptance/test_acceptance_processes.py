@@ -25,7 +25,8 @@ from world import (
     world,
 )
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytest_plugins = ["acceptance_fixtures"]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 TEN: Final = 10
 STOPPED_S: Final = 4.0
@@ -143,7 +144,7 @@ async def _log_dies_under_its_host(_: str, folder: Path) -> None:
     async with hosted(folder) as deployment:
         run = await deployment.start()
         below = descendants(run.pid)
-        servers = [pid for pid in below if "valkey" in os.readlink(f"/proc/{pid}/exe")]
+        servers = [pid for pid in below if "valkey" in str(Path(f"/proc/{pid}/exe").readlink())]
         os.kill(servers[0], signal.SIGKILL)
         assert await run.ended(10) == 1
         assert "task_died" in run.told

@@ -14,7 +14,8 @@ import pytest
 import pytest_asyncio
 from world import Fields, Held, Market, World, now_ms, readers, world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytest_plugins = ["acceptance_fixtures"]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("all_under_way")]
 
 _LINES = Path(__file__).parent.parent / "data" / "recorded-entries.jsonl"
 RECORDED: Final[list[dict[str, Any]]] = [json.loads(line) for line in _LINES.read_text().splitlines()]
@@ -63,7 +64,7 @@ def _symbol(fields: Fields) -> str | None:
     return fields.get("symbol") or json.loads(fields.get("payload", "{}")).get("symbol")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def deployments(
     external_log: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[dict[str, World]]:

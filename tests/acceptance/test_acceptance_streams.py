@@ -11,10 +11,11 @@ import pytest
 import pytest_asyncio
 from world import Fields, World, decision, now_ms, token, world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytest_plugins = ["acceptance_fixtures"]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("all_under_way")]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def deployment(external_log: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """An external log, a separate paper exchange, one executor."""
     async with world(external_log, tmp_path_factory.mktemp("streams"), symbols=140) as found:

@@ -28,8 +28,9 @@ from yarl import URL
 SURECLOSE: Final = str(Path(sys.executable).parent / "sureclose")
 PREFIX: Final = "sc-"
 """What our client order ids start with; every other order is somebody else's."""
-POLL_S: Final = 0.02
-PATIENCE_S: Final = 20.0
+POLL_S: Final = 0.03
+PATIENCE_S: Final = 30.0
+COMMAND_S: Final = 120.0
 QUICK: Final = {
     "VENUE__RECV_WINDOW_MS": "500",
     "EXECUTION__MARGIN_MS": "200",
@@ -39,8 +40,10 @@ QUICK: Final = {
 
 _Found = TypeVar("_Found")
 Fields = dict[str, str]
-Scenarios = Mapping[str, Callable[[str, Path], Coroutine[None, None, None]]]
-"""What the tests of a module look at, by the tests' names: each gets the address of a log and a folder."""
+Scenario = Callable[[str, Path], Coroutine[None, None, None]]
+"""What a test looks at: it gets the address of a log and a folder of its own."""
+Scenarios = Mapping[str, Scenario]
+"""Of a module, by the names of its tests."""
 
 
 def now_ms() -> int:
@@ -167,14 +170,12 @@ class Done:
         return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
 
 
-async def command(
-    *arguments: str, settings: Mapping[str, str] | None = None, folder: Path, seconds: float = 60.0
-) -> Done:
+async def command(*arguments: str, settings: Mapping[str, str] | None = None, folder: Path) -> Done:
     """Run ``sureclose`` to its end in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     process = Process(list(arguments), settings or {}, folder, "command")
     try:
-        code = await process.ended(seconds)
+        code = await process.ended(COMMAND_S)
     finally:
         process.kill()
     return Done(code, process.out.read_text(), process.told)
@@ -438,7 +439,7 @@ class Producer:
     def __init__(self, url: str, prefix: str) -> None:
         self.url = url
         self.prefix = prefix
-        self._client = Redis.from_url(url, decode_responses=True)
+        self._client: Any = Redis.from_url(url, decode_responses=True)
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -513,8 +514,8 @@ class Producer:
     async def lose(self, stream: str, group: str, entry_id: str) -> None:
         """Deliver the next entry to a consumer that dies, and trim its payload away."""
         names = {self.prefix + stream: ">"}
-        delivered = await self._client.xreadgroup(group, "dead-1", names, count=1)
-        assert [found for found, _ in delivered[0][1]] == [entry_id]
+        [[_, delivered]] = await self._client.xreadgroup(group, "dead-1", names, count=1)
+        assert [found for found, _ in delivered] == [entry_id]
         await self._client.xdel(self.prefix + stream, entry_id)
 
     async def _groups(self, stream: str) -> list[dict[str, Any]]:
@@ -602,11 +603,9 @@ class World:
         await process.says("resumed", seconds)
         return line.partition("address=")[2].split()[0]
 
-    async def command(self, *arguments: str, seconds: float = 60.0, **settings: str) -> Done:
+    async def command(self, *arguments: str, **settings: str) -> Done:
         """A ``sureclose`` command with the same configuration."""
-        return await command(
-            *arguments, settings=self.settings | settings, folder=self.folder / "cli", seconds=seconds
-        )
+        return await command(*arguments, settings=self.settings | settings, folder=self.folder / "cli")
 
     def end(self) -> None:
         for process in self.runs:
@@ -681,11 +680,9 @@ class Hosted:
         self._runs.append(process)
         return process
 
-    async def command(self, *arguments: str, seconds: float = 60.0, **settings: str) -> Done:
+    async def command(self, *arguments: str, **settings: str) -> Done:
         """A ``sureclose`` command on the same data folder."""
-        return await command(
-            *arguments, settings=self._settings | settings, folder=self._folder / "cli", seconds=seconds
-        )
+        return await command(*arguments, settings=self._settings | settings, folder=self._folder / "cli")
 
     async def end(self) -> None:
         for process in self._runs:

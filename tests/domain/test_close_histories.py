@@ -95,7 +95,7 @@ def close(script: Script) -> History:
     return history
 
 
-@settings(PROPERTY, max_examples=1_200 * EXAMPLES)
+@settings(PROPERTY, max_examples=1_000 * EXAMPLES)
 @given(scripts())
 @example(Script(fates=(Fate(delay=0, parts=(0,), reply=Reply.STRANGE),), latency=1))
 @example(Script(fates=(Fate(delay=0, parts=(0,), reply=Reply.STRANGE),), latency=40))
@@ -103,14 +103,14 @@ def test_a_full_close_that_nobody_disturbs_ends_flat_whatever_fails_on_the_way(s
     assert close(script).outcome.kind == "FLAT"
 
 
-@settings(PROPERTY, max_examples=1_200 * EXAMPLES)
+@settings(PROPERTY, max_examples=1_000 * EXAMPLES)
 @given(scripts(**full))
 @example(Script(position=1, foreign=(Foreign(2, 1),), trade_lags=(0, 50), latency=1))
 def test_a_full_close_with_others_trading_has_one_true_outcome(script: Script) -> None:
     close(script)
 
 
-@settings(PROPERTY, max_examples=1_200 * EXAMPLES)
+@settings(PROPERTY, max_examples=1_000 * EXAMPLES)
 @given(scripts(**full, **amounts).filter(lambda script: script.fraction or script.quantity))
 def test_a_partial_close_never_closes_more_than_it_was_for(script: Script) -> None:
     close(script)

@@ -20,7 +20,6 @@ from sureclose.services.http import HttpProblem
 from sureclose.streams.errors import LogAddressInvalid, LogProblem, SentinelNotSupported
 from sureclose.venue.errors import VenueError
 
-
 _UNBROKEN = 1_000
 
 

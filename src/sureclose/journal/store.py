@@ -37,7 +37,11 @@ class Verdict(StrEnum):
 
 
 class Fenced(Exception):
-    """Another process has taken this close up. Nothing was written; leave it alone."""
+    """Another process has taken this close up, or its chain has moved on. Nothing was written; read it again."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(str(verdict))
+        self.verdict = verdict
 
 
 class Announcement(msgspec.Struct, frozen=True):

@@ -25,7 +25,7 @@ from sureclose.domain.outcome import OutcomeKind, Report
 from sureclose.domain.policy import Policy
 from sureclose.domain.words import PositionSide
 from sureclose.journal.lease import Lease
-from sureclose.journal.store import Announcement, Chain, Journal, Verdict
+from sureclose.journal.store import Announcement, Chain, Fenced, Journal, Verdict
 from sureclose.services.fault_points import FaultPoint, reach
 from sureclose.services.lanes import Lane, Lanes
 from sureclose.venue.errors import Unanswered, VenueError
@@ -121,6 +121,12 @@ class Closing:
                 return
             except RedisError as error:
                 log.warning("log_lost", plan_id=self.plan_id, error=str(error))
+                await asyncio.sleep(LOG_RETRY_S)
+            except Fenced as fenced:
+                if fenced.verdict is Verdict.STALE_LEASE:
+                    raise
+                # The lease is ours, so the chain was moved on by ourselves: a script whose answer we did not get.
+                log.warning("close_moved_on", plan_id=self.plan_id, verdict=fenced.verdict)
                 await asyncio.sleep(LOG_RETRY_S)
 
     async def _recall(self) -> steps.AnyEvent | None:
@@ -309,8 +315,9 @@ class Closing:
 
     async def _answer(self, order: MarketOrder) -> steps.AnyEvent:
         """The answer to the one request, or the stream's word that the order has ended, should the answer fail to come."""
+        kept: list[OrderReport] = []
         posted = asyncio.create_task(self._tools.venue.place(order))
-        heard = asyncio.create_task(self._end_heard(order.client_order_id))
+        heard = asyncio.create_task(self._end_heard(order.client_order_id, kept))
         try:
             await asyncio.wait({posted, heard}, return_when=asyncio.FIRST_COMPLETED)
             if not posted.done():
@@ -322,13 +329,16 @@ class Closing:
             for task in (posted, heard):
                 task.cancel()
             await asyncio.wait({posted, heard})
+            for news in kept:
+                self._news.put_nowait(news)
 
-    async def _end_heard(self, client_order_id: str) -> OrderReport:
-        """The stream's word that this order has ended. Other news waits for its turn, and answers say the same."""
+    async def _end_heard(self, client_order_id: str, kept: list[OrderReport]) -> OrderReport:
+        """The stream's word that this order has ended. Other news is kept, and has its turn after the answer."""
         while True:
             news = await self._news.get()
             if news.client_order_id == client_order_id and news.terminal:
                 return news
+            kept.append(news)
 
     def _answered(self, answer: OrderReport | Refusal | Unanswered | NotSent) -> steps.AnyEvent:
         now = self._now()

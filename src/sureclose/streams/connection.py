@@ -23,7 +23,7 @@ BLOCK_MARGIN_S = 1.0
 """How much longer than BLOCK a reader waits for its reply before it calls the connection dead."""
 
 
-class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[redis]` part of the configuration."""
 
     url: str = EMBEDDED

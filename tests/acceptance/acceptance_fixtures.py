@@ -1,0 +1,59 @@
+"""What the acceptance tests share. A plugin and no ``conftest.py``, since the type checker knows one of that name already."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Final
+
+import pytest
+import pytest_asyncio
+from world import Scenario
+
+from sureclose.streams.embedded import EmbeddedServer
+
+AT_ONCE: Final = 6
+"""Scenarios mostly wait, for a dead process's lease to run out or for a window to pass; starts need a processor."""
+
+
+@pytest.fixture(scope="session")
+def external_log(log_server: EmbeddedServer) -> str:
+    """The session's log by its ``redis://`` address, as an operator would configure one, password included."""
+    return log_server.tcp_url
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def all_under_way(
+    request: pytest.FixtureRequest, external_log: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Mapping[str, Awaitable[None]]]:
+    """The scenarios of all chosen tests, some at once, while other tests go on."""
+    room = asyncio.Semaphore(AT_ONCE)
+    chosen: dict[str, Scenario] = {}
+    for item in request.session.items:
+        module = item.getparent(pytest.Module)
+        scenarios = {} if module is None else getattr(module.obj, "SCENARIOS", {})
+        if item.name in scenarios:
+            chosen[item.name] = scenarios[item.name]
+    tasks = {
+        name: asyncio.create_task(_run(scenario, external_log, tmp_path_factory.mktemp("scenario"), room))
+        for name, scenario in chosen.items()
+    }
+    yield tasks
+    for task in tasks.values():
+        task.cancel()
+    await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+async def _run(
+    scenario: Scenario, log_url: str, folder: Path, room: AbstractAsyncContextManager[None]
+) -> None:
+    async with room:
+        await scenario(log_url, folder)
+
+
+@pytest.fixture
+def under_way(
+    request: pytest.FixtureRequest, all_under_way: Mapping[str, Awaitable[None]]
+) -> Awaitable[None]:
+    """The scenario of this test, which began with the first acceptance test."""
+    return all_under_way[request.node.name]
