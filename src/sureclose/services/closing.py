@@ -18,7 +18,6 @@ from sureclose.domain import steps
 from sureclose.domain.close import Concluded, Done, New, State, fold
 from sureclose.domain.decide import decide
 from sureclose.domain.events import Decision, EntryRef
-from sureclose.domain.evidence import Evidence
 from sureclose.domain.facts import Ended, Sending, Via
 from sureclose.domain.market import OrderReport, Refusal
 from sureclose.domain.outcome import OutcomeKind, Report
@@ -28,6 +27,7 @@ from sureclose.journal.lease import Lease
 from sureclose.journal.store import Announcement, Chain, Fenced, Journal, Verdict
 from sureclose.services.fault_points import FaultPoint, reach
 from sureclose.services.lanes import Lane, Lanes
+from sureclose.services.observing import Observer, Read
 from sureclose.venue.errors import Unanswered, VenueError
 from sureclose.venue.port import MarketOrder, NotSent, Urgency, Venue
 
@@ -201,54 +201,18 @@ class Closing:
                     await self._slot.aclose()
             case steps.Publish():
                 return await self._publish(effect.ended)
+            case steps.Rest():
+                raise AssertionError("there is nothing to do")
             case _:
-                try:
-                    return await self._read(effect)
-                except VenueError as error:
-                    log.warning("read_failed", plan_id=self.plan_id, error=str(error), code=error.code)
-                    return steps.ReadFailed(now=self._now(), reason=str(error))
+                return await self._read(effect)
 
-    async def _read(self, effect: steps.AnyEffect) -> steps.AnyEvent:
-        venue, symbol = self._tools.venue, self._decision.symbol
-        match effect:
-            case steps.ReadPosition():
-                rules = await venue.rules(symbol)
-                if rules is None:
-                    return steps.NotListed(now=self._now())
-                position = await venue.position(symbol, self._side)
-                return steps.PositionRead(now=self._now(), position=position, rules=rules)
-            case steps.ReadHistory():
-                trades = await venue.trades_since(symbol, effect.since)
-                return steps.HistoryRead(
-                    now=self._now(), position=effect.position, rules=effect.rules, trades=tuple(trades)
-                )
-            case steps.QueryOrder():
-                asked_at = await venue.server_time()
-                order = await venue.order(symbol, effect.client_order_id)
-                if order is None:
-                    return steps.OrderMissing(now=self._now(), asked_at=asked_at)
-                return steps.OrderSeen(now=self._now(), order=order, via=Via.QUERY)
-            case steps.ReadTrades():
-                trades = await venue.trades_of_order(symbol, effect.order_id)
-                return steps.TradesRead(now=self._now(), trades=tuple(trades))
-            case steps.GatherEvidence():
-                return steps.EvidenceRead(now=self._now(), evidence=await self._evidence(effect.since))
-            case _:
-                raise AssertionError(f"not a read: {effect}")
-
-    async def _evidence(self, since: int) -> Evidence:
-        venue, symbol = self._tools.venue, self._decision.symbol
-        begun_at = await venue.server_time()
-        orders = await venue.orders_since(symbol, since)
-        trades = await venue.trades_since(symbol, since)
-        listed = {order.order_id for order in orders}
-        for order_id in sorted({trade.order_id for trade in trades} - listed):
-            # An order older than the attempt can trade after it.
-            older = await venue.order_by_id(symbol, order_id)
-            if older is not None:
-                orders.append(older)
-        position = await venue.position(symbol, self._side)
-        return Evidence(begun_at=begun_at, orders=tuple(orders), trades=tuple(trades), position=position)
+    async def _read(self, effect: Read) -> steps.AnyEvent:
+        observer = Observer(self._tools.venue, self._decision.symbol, self._side, self._now)
+        try:
+            return await observer.read(effect)
+        except VenueError as error:
+            log.warning("read_failed", plan_id=self.plan_id, error=str(error), code=error.code)
+            return steps.ReadFailed(now=self._now(), reason=str(error))
 
     async def _pass_gate(self, effect: steps.PassGate) -> steps.AnyEvent:
         """Hold a connection and a token first, then take the time, then ask: what is sent is as old as its record."""
