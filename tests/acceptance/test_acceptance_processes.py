@@ -11,6 +11,7 @@ import pytest
 from world import (
     QUICK,
     Held,
+    Hosted,
     Process,
     Scenarios,
     World,
@@ -172,6 +173,27 @@ async def _killed_host(_: str, folder: Path) -> None:
         await _gone(below)
 
 
+async def _attached_to_a_killed_host(_: str, folder: Path) -> None:
+    """The next host's exchange has another address: who stayed would hold the lease and reach nothing."""
+    async with hosted(folder) as deployment:
+        host = await deployment.start()
+        await deployment.exchange.list_markets()
+        attached = deployment.beside()
+        await attached.says("listening")
+        host.kill()
+        assert await attached.ended(10 + STOPPED_S) == 1
+        assert "start this one again" in attached.told
+        held = await _after_a_restart(deployment)
+        done = await deployment.command("close", held.symbol, "--wait")
+        assert done.code == 0, done
+        judged(await deployment.exchange.records(), held)
+
+
+async def _after_a_restart(deployment: Hosted) -> Held:
+    await deployment.start()
+    return await deployment.exchange.open()
+
+
 async def _gone(pids: list[int]) -> None:
     async def nobody() -> bool | None:
         return not any(map(is_alive, pids)) or None
@@ -207,6 +229,10 @@ async def test_a_run_whose_own_exchange_dies_ends_loudly(under_way: Awaitable[No
     await under_way
 
 
+async def test_a_run_that_is_attached_to_a_killed_host_ends_loudly(under_way: Awaitable[None]) -> None:
+    await under_way
+
+
 async def test_a_killed_host_leaves_no_orphan(under_way: Awaitable[None]) -> None:
     await under_way
 
@@ -219,4 +245,5 @@ SCENARIOS: Final[Scenarios] = {
     "test_a_run_whose_own_log_dies_ends_loudly": _log_dies_under_its_host,
     "test_a_run_whose_own_exchange_dies_ends_loudly": _exchange_dies_under_its_host,
     "test_a_killed_host_leaves_no_orphan": _killed_host,
+    "test_a_run_that_is_attached_to_a_killed_host_ends_loudly": _attached_to_a_killed_host,
 }

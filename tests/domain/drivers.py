@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 
-from worlds import ENTRY, POLICY, RECV_WINDOW, RULES, START, Gate, Script, World, decision, milli
-
 from sureclose.domain import steps
 from sureclose.domain.close import Done, New, State, fold
 from sureclose.domain.decide import decide
@@ -19,6 +17,7 @@ from sureclose.domain.facts import AnyFact, Ended, Sending, Sized, Via
 from sureclose.domain.market import OrderReport
 from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.policy import Policy
+from tests.domain.worlds import ENTRY, POLICY, RECV_WINDOW, RULES, START, Gate, Script, World, decision, milli
 
 # The log ---------------------------------------------------------------------------------------------------------------
 

@@ -3,10 +3,8 @@
 import os
 
 import pytest
-from drivers import History, judged
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
-from worlds import POLICY, START, Crash, Fate, Foreign, Gate, Reply, Script
 
 from sureclose.domain import steps
 from sureclose.domain.close import Concluded, Done, New, Unknown, Waiting, fold
@@ -14,6 +12,8 @@ from sureclose.domain.decide import decide
 from sureclose.domain.market import Class
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.journal.record import Head, Writer, extend, verify
+from tests.domain.drivers import History, judged
+from tests.domain.worlds import POLICY, START, Crash, Fate, Foreign, Gate, Reply, Script
 
 EXAMPLES = int(os.environ.get("SURECLOSE_HISTORIES", "1"))
 """A multiple of the default number of histories, for a longer hunt."""

@@ -4,8 +4,6 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from drivers import History, judged
-from worlds import ENTRY, POLICY, RULES, START, Crash, Fate, Foreign, Gate, Reply, Script, decision, milli
 
 from sureclose.domain import facts, steps
 from sureclose.domain.close import (
@@ -30,6 +28,21 @@ from sureclose.domain.market import Class, OrderReport, Position, Refusal, Trade
 from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.sameness import CLOCK_DOUBT_MS
 from sureclose.domain.words import PositionSide, Side
+from tests.domain.drivers import History, judged
+from tests.domain.worlds import (
+    ENTRY,
+    POLICY,
+    RULES,
+    START,
+    Crash,
+    Fate,
+    Foreign,
+    Gate,
+    Reply,
+    Script,
+    decision,
+    milli,
+)
 
 LOST = Fate(arrives=False)
 

@@ -7,7 +7,6 @@ from typing import get_args
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import ENTRY, POLICY, RULES, START, decision
 
 from sureclose.domain import facts, steps
 from sureclose.domain.close import (
@@ -32,6 +31,7 @@ from sureclose.domain.market import Class, OrderReport, Position, Refusal, Trade
 from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.standing import standing
 from sureclose.domain.words import PositionSide, Side
+from tests.domain.worlds import ENTRY, POLICY, RULES, START, decision
 
 LEGAL: dict[type, tuple[type, ...]] = {
     New: (steps.Rest,),

@@ -4,13 +4,13 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from test_close_rules import order, position, sending, trade
-from worlds import POLICY, START
 
 from sureclose.domain.doubt import Contradiction, Doubts, Early, evidence_since, past_window, weigh
 from sureclose.domain.evidence import Evidence
 from sureclose.domain.facts import Dead, Sending
 from sureclose.domain.market import OrderReport, Position, Trade
+from tests.domain.test_close_rules import order, position, sending, trade
+from tests.domain.worlds import POLICY, START
 
 READ_AT = START - 10_000
 SENT = sending(read=position("10", at=READ_AT))

@@ -5,10 +5,10 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_close_rules import position, trade
-from worlds import START
 
 from sureclose.domain.history import LOOKBACK_MS, increased, moved, seen_since, went_through_zero
+from tests.domain.test_close_rules import position, trade
+from tests.domain.worlds import START
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from worlds import START
 
 from sureclose.domain.events import EntryRef, Intent, Plan
 from sureclose.domain.planning import APPROVED, decision_for, plan_for, too_old
 from sureclose.domain.words import AgeSource, Mode, PositionSide, Verdict
+from tests.domain.worlds import START
 
 INTENT = Intent(
     intent_id="i",

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from worlds import RULES
 
 from sureclose.domain.market import SymbolRules
 from sureclose.domain.quantity import next_chunk, on_step, target_of
+from tests.domain.worlds import RULES
 
 
 def rules(min_qty: str, step: str, max_qty: str = "1000") -> SymbolRules:

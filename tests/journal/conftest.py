@@ -1,9 +1,9 @@
 """One process's desk on a log of its own prefix."""
 
 import pytest
-from journals import Desk
 
 from sureclose.streams.connection import Log
+from tests.journal.journals import Desk
 
 
 @pytest.fixture

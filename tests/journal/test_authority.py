@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from journals import Desk
 from redis.exceptions import ResponseError
 
 from sureclose.journal.authority import Standing, bootstrap, issue_warrant, standing
 from sureclose.streams.connection import Log
+from tests.journal.journals import Desk
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from journals import SYMBOL, Desk, admitted, ended
 from redis.exceptions import ResponseError
 
 from sureclose.domain.close import InFlight, fold
@@ -13,6 +12,7 @@ from sureclose.journal import lease
 from sureclose.journal.lease import Lease
 from sureclose.journal.store import Chain, Fenced, Loaded, Verdict
 from sureclose.streams.connection import Log
+from tests.journal.journals import SYMBOL, Desk, admitted, ended
 
 
 async def loaded(desk: Desk, plan_id: str = "plan") -> Loaded:

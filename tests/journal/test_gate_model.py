@@ -6,7 +6,6 @@ from itertools import count
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from journals import COMPONENT, SYMBOL, Desk, admitted, ended, sending
 
 from sureclose.domain.facts import Resumed, Sending
 from sureclose.domain.outcome import OutcomeKind
@@ -15,6 +14,7 @@ from sureclose.journal.lease import Lease
 from sureclose.journal.record import Head
 from sureclose.journal.store import Chain, Fenced, Verdict
 from sureclose.streams.connection import Log
+from tests.journal.journals import COMPONENT, SYMBOL, Desk, admitted, ended, sending
 
 PLANS = ("one", "two")
 

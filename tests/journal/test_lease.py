@@ -4,11 +4,11 @@ import asyncio
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from journals import Desk
 
 from sureclose.journal import lease
 from sureclose.journal.lease import TTL_MS, Lease
 from sureclose.streams.connection import Log
+from tests.journal.journals import Desk
 
 
 async def test_one_takes_it_and_the_others_wait(log: Log, log_prefix: str) -> None:

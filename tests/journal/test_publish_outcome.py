@@ -1,7 +1,6 @@
 """The outcome: record, announcements, acknowledgement and the release of the flight, all of it or nothing."""
 
 import pytest
-from journals import GROUP, SYMBOL, Desk, ended, sending
 from redis.exceptions import ResponseError
 
 from sureclose.domain.events import EntryRef
@@ -10,6 +9,7 @@ from sureclose.domain.outcome import OutcomeKind
 from sureclose.journal.lease import Lease
 from sureclose.journal.store import RETENTION_MS, Announcement, Chain, Fenced, Verdict
 from sureclose.streams.wire import pairs
+from tests.journal.journals import GROUP, SYMBOL, Desk, ended, sending
 
 
 class Approved:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from journals import NOW, Desk, admitted, ended, sending
 
 from sureclose.domain.facts import AnyFact, Resumed
 from sureclose.journal.record import ChainBroken, Head, Record, Writer, extend, verify
 from sureclose.journal.store import Chain
+from tests.journal.journals import NOW, Desk, admitted, ended, sending
 
 WRITER = Writer("paper:main", "w", 1)
 FACTS: list[AnyFact] = [admitted(), sending(1), Resumed(worker="w", epoch=2), ended()]

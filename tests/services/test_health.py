@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from living import ALIVE, Clock, decision, ended, sending, stage, well
 
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.services.checks import Check, Level
 from sureclose.services.health import Health, HealthReport, Status
 from sureclose.services.supervisor import TaskReport, TaskState
 from sureclose.services.vitals import ClockVitals, LeaseState, StageVitals, UserStreamVitals, Waits
+from tests.services.living import ALIVE, Clock, decision, ended, sending, stage, well
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 
-from living import Clock, ended, stage, well
 from structlog.testing import capture_logs
 
 from sureclose.domain.outcome import OutcomeKind
@@ -12,6 +11,7 @@ from sureclose.services.heartbeat import Heartbeat, Identity, Totals, line
 from sureclose.services.metrics import Metrics
 from sureclose.services.vitals import LeaseState, Vitals
 from sureclose.streams.stage import Kind
+from tests.services.living import Clock, ended, stage, well
 
 IDENTITY = Identity(("intent-executor", "execution"), Mode.PAPER, "venue.environment is paper")
 

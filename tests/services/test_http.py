@@ -9,7 +9,6 @@ import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
-from living import Clock, stage, well
 from structlog.testing import capture_logs
 
 from sureclose.services.health import Health
@@ -23,6 +22,7 @@ from sureclose.services.http import (
 from sureclose.services.metrics import Metrics
 from sureclose.services.settings import HttpSettings
 from sureclose.services.vitals import Vitals
+from tests.services.living import Clock, stage, well
 
 FREE = HttpSettings(port=0)
 

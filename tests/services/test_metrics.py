@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from living import ALIVE, Clock, decision, ended, sending, stage, well
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -16,6 +15,7 @@ from sureclose.services.metrics import Metrics, Witnesses
 from sureclose.services.supervisor import TaskReport, TaskState
 from sureclose.services.vitals import LeaseState
 from sureclose.streams.stage import Kind
+from tests.services.living import ALIVE, Clock, decision, ended, sending, stage, well
 
 Sample = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from raw import contents, raw
-
 from sureclose.streams.connection import Log, LogSettings
 from sureclose.streams.encode import Producer
 from sureclose.streams.entry import Entry
@@ -17,6 +15,7 @@ from sureclose.streams.groups import group_info
 from sureclose.streams.publish import Event
 from sureclose.streams.stage import Kind, Stage
 from sureclose.streams.verdict import Emit, StageVerdict
+from tests.streams.raw import contents, raw
 
 GROUP = "readers of in"
 

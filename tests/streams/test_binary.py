@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from fakes import fake_binary
 
 from sureclose.streams.binary import find_server
 from sureclose.streams.embedded import EmbeddedServer
 from sureclose.streams.errors import LogTooOld, ServerBinaryMissing, ServerBinaryUnusable
+from tests.streams.fakes import fake_binary
 
 
 @pytest.mark.parametrize("said", ["Redis server v=6.2.14 sha=00000000:0", "Valkey server v=6.9.9 sha=0"])

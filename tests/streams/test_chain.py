@@ -7,15 +7,15 @@ import signal
 import sys
 from pathlib import Path
 
-import copying
 import pytest
-from copying import Outcomes, came_out, chain, come_out
-from lossy_proxy import Loss, LossyProxy
-from raw import add_many
 
 from sureclose.streams import stage as stage_module
 from sureclose.streams.connection import Log, LogSettings
 from sureclose.streams.embedded import EmbeddedServer
+from tests.streams import copying
+from tests.streams.copying import Outcomes, came_out, chain, come_out
+from tests.streams.lossy_proxy import Loss, LossyProxy
+from tests.streams.raw import add_many
 
 COUNT = 2000
 

@@ -3,7 +3,13 @@
 import json
 
 import pytest
-from test_codec_entries import (
+
+from sureclose.domain.events import Decision, EntryRef, Intent, Plan
+from sureclose.domain.ids import intent_id_for_entry, plain, plan_id_for
+from sureclose.domain.words import PositionSide
+from sureclose.streams.fields import Unreadable
+from sureclose.streams.names import StreamName
+from tests.streams.test_codec_entries import (
     NOW,
     PREFIX,
     decision,
@@ -13,12 +19,6 @@ from test_codec_entries import (
     read_intent,
     refused_intent,
 )
-
-from sureclose.domain.events import Decision, EntryRef, Intent, Plan
-from sureclose.domain.ids import intent_id_for_entry, plain, plan_id_for
-from sureclose.domain.words import PositionSide
-from sureclose.streams.fields import Unreadable
-from sureclose.streams.names import StreamName
 
 RESULT, HARVEST, PLAN = StreamName.APPLY_RESULT, StreamName.HARVEST_INTENT, StreamName.APPLY_PLAN
 

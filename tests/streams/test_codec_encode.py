@@ -5,7 +5,6 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from test_codec_entries import NOW, as_bytes, read, why_not
 
 from sureclose.domain.events import Decision, EntryRef, Intent, Plan, Veto
 from sureclose.domain.outcome import Outcome, OutcomeKind, Report
@@ -22,6 +21,7 @@ from sureclose.streams.encode import (
 )
 from sureclose.streams.fields import Unreadable
 from sureclose.streams.names import StreamName
+from tests.streams.test_codec_entries import NOW, as_bytes, read, why_not
 
 US = Producer("apply_layer", "1.2.3", "box-7", 4711)
 REF = EntryRef("quantum:stream:harvest.intent", "1770734523368-0")

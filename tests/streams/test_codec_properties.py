@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_codec_entries import (
+
+from sureclose.domain.actions import ACTIONS, Closes, NotClosing, Trades
+from sureclose.domain.events import Decision, EntryRef, Intent, Plan, Veto
+from sureclose.domain.times import CLOCK_TOLERANCE_MS, LONGEST_EXPIRY_MS
+from sureclose.domain.words import AgeSource, Mode, PositionSide, Verdict
+from sureclose.streams.codec import Decoded, NotAClose
+from sureclose.streams.deadletter import dead_letter, original_of
+from sureclose.streams.encode import Producer, encode_decision, encode_intent, encode_plan
+from sureclose.streams.fields import RawFields, Unreadable
+from sureclose.streams.names import StreamName
+from tests.streams.test_codec_entries import (
     CLOSES,
     NOW,
     PREFIX,
@@ -20,16 +30,6 @@ from test_codec_entries import (
     read,
     stream_of,
 )
-
-from sureclose.domain.actions import ACTIONS, Closes, NotClosing, Trades
-from sureclose.domain.events import Decision, EntryRef, Intent, Plan, Veto
-from sureclose.domain.times import CLOCK_TOLERANCE_MS, LONGEST_EXPIRY_MS
-from sureclose.domain.words import AgeSource, Mode, PositionSide, Verdict
-from sureclose.streams.codec import Decoded, NotAClose
-from sureclose.streams.deadletter import dead_letter, original_of
-from sureclose.streams.encode import Producer, encode_decision, encode_intent, encode_plan
-from sureclose.streams.fields import RawFields, Unreadable
-from sureclose.streams.names import StreamName
 
 US = Producer("test", "1", "here", 1)
 MANY = settings(max_examples=300, deadline=None)

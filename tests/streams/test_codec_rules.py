@@ -3,7 +3,13 @@
 import json
 
 import pytest
-from test_codec_entries import (
+
+from sureclose.domain.events import Decision, Intent, Plan, Veto
+from sureclose.domain.words import Mode, PositionSide, Verdict
+from sureclose.streams.codec import NotACloseReason
+from sureclose.streams.fields import Unreadable
+from sureclose.streams.names import StreamName
+from tests.streams.test_codec_entries import (
     WISHES,
     decision,
     entry,
@@ -15,12 +21,6 @@ from test_codec_entries import (
     refused_intent,
     why_not,
 )
-
-from sureclose.domain.events import Decision, Intent, Plan, Veto
-from sureclose.domain.words import Mode, PositionSide, Verdict
-from sureclose.streams.codec import NotACloseReason
-from sureclose.streams.fields import Unreadable
-from sureclose.streams.names import StreamName
 
 RESULT, PLAN = StreamName.APPLY_RESULT, StreamName.APPLY_PLAN
 HARVEST, TRADE = StreamName.HARVEST_INTENT, StreamName.TRADE_INTENT

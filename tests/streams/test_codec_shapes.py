@@ -4,7 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from test_codec_entries import (
+
+from sureclose.domain.events import Intent
+from sureclose.streams.codec import NotACloseReason
+from sureclose.streams.fields import Unreadable
+from sureclose.streams.names import StreamName
+from tests.streams.test_codec_entries import (
     WISHES,
     entry,
     intent,
@@ -13,11 +18,6 @@ from test_codec_entries import (
     refused_intent,
     why_not,
 )
-
-from sureclose.domain.events import Intent
-from sureclose.streams.codec import NotACloseReason
-from sureclose.streams.fields import Unreadable
-from sureclose.streams.names import StreamName
 
 HARVEST, TRADE = StreamName.HARVEST_INTENT, StreamName.TRADE_INTENT
 

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-from test_codec_entries import NOW, decision, intent, read, read_intent, refused_intent
 
 from sureclose.domain.events import Decision, Intent
 from sureclose.domain.times import CLOCK_TOLERANCE_MS, LONGEST_EXPIRY_MS, iso_ms
 from sureclose.domain.words import AgeSource
 from sureclose.streams.fields import Unreadable
 from sureclose.streams.names import StreamName
+from tests.streams.test_codec_entries import NOW, decision, intent, read, read_intent, refused_intent
 
 HARVEST, RESULT = StreamName.HARVEST_INTENT, StreamName.APPLY_RESULT
 SPELLINGS = {

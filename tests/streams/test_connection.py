@@ -4,7 +4,6 @@ import socket
 
 import msgspec
 import pytest
-from lossy_proxy import Loss, LossyProxy
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -20,6 +19,7 @@ from sureclose.streams.errors import (
 )
 from sureclose.streams.report import LogReport, read_report
 from sureclose.streams.script import Script
+from tests.streams.lossy_proxy import Loss, LossyProxy
 
 
 class FakeServer:

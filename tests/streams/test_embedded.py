@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from fakes import fake_binary
 
 from sureclose.streams import embedded
 from sureclose.streams.connection import Log, LogSettings
@@ -24,6 +23,7 @@ from sureclose.streams.errors import (
     SocketFolderUnsafe,
     StartedOffMainThread,
 )
+from tests.streams.fakes import fake_binary
 
 PARENT = """
 import asyncio, sys

@@ -1,7 +1,6 @@
 """Groups: made so that nothing is lost, asked without guessing."""
 
 import pytest
-from raw import add
 
 from sureclose.streams.connection import Log
 from sureclose.streams.groups import (
@@ -13,6 +12,7 @@ from sureclose.streams.groups import (
     stream_info,
 )
 from sureclose.streams.wire import id_key
+from tests.streams.raw import add
 
 
 @pytest.fixture

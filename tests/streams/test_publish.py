@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lossy_proxy import Loss, LossyProxy
-from raw import add_many, contents, deliver, entries, raw
 from redis.exceptions import RedisError, ResponseError
 
 from sureclose.streams.connection import Log, LogSettings
@@ -15,6 +13,8 @@ from sureclose.streams.embedded import EmbeddedServer
 from sureclose.streams.groups import ensure_group, is_pending
 from sureclose.streams.publish import _FINISH, Event, Finish, acknowledge, append, finish, publish
 from sureclose.streams.wire import Wire
+from tests.streams.lossy_proxy import Loss, LossyProxy
+from tests.streams.raw import add_many, contents, deliver, entries, raw
 
 
 class Pending:

@@ -5,9 +5,6 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from following import BLOCK_MS, blocked, ids, nothing_more, read, reader_of
-from lossy_proxy import Loss, LossyProxy
-from raw import add_many, deliver
 from redis.exceptions import RedisError
 
 from sureclose.streams.connection import Log, LogSettings
@@ -16,6 +13,9 @@ from sureclose.streams.entry import Delivered, Entry
 from sureclose.streams.groups import ensure_group, group_info
 from sureclose.streams.reader import GroupReader
 from sureclose.streams.wire import Wire
+from tests.streams.following import BLOCK_MS, blocked, ids, nothing_more, read, reader_of
+from tests.streams.lossy_proxy import Loss, LossyProxy
+from tests.streams.raw import add_many, deliver
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from following import BLOCK_MS, blocked, ids, nothing_more, read, reader_of
-from raw import add_many, raw
 from structlog.testing import capture_logs
 
 from sureclose.streams.connection import Log, LogSettings
 from sureclose.streams.embedded import EmbeddedServer
 from sureclose.streams.entry import Delivered
 from sureclose.streams.errors import LogWentBackwards
+from tests.streams.following import BLOCK_MS, blocked, ids, nothing_more, read, reader_of
+from tests.streams.raw import add_many, raw
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
-from copying import GROUP, Outcomes, pending, running, stage
-from raw import add, add_many, contents, deliver, raw
 from redis.exceptions import RedisError
 from structlog.testing import capture_logs
 
@@ -23,6 +21,8 @@ from sureclose.streams.publish import Event, acknowledge
 from sureclose.streams.slots import slot_key
 from sureclose.streams.stage import Kind
 from sureclose.streams.verdict import Dead, Drop, Emit, Keep, StageVerdict
+from tests.streams.copying import GROUP, Outcomes, pending, running, stage
+from tests.streams.raw import add, add_many, contents, deliver, raw
 
 
 @pytest.fixture

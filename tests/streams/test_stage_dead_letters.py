@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from copying import GROUP, Outcomes, pending, running, stage
-from raw import add, contents, deliver, raw
 from structlog.testing import capture_logs
 
 from sureclose.streams.connection import Log, LogSettings
@@ -14,6 +12,8 @@ from sureclose.streams.groups import ensure_group
 from sureclose.streams.publish import Event
 from sureclose.streams.stage import Kind
 from sureclose.streams.verdict import Drop, Emit, StageVerdict
+from tests.streams.copying import GROUP, Outcomes, pending, running, stage
+from tests.streams.raw import add, contents, deliver, raw
 
 
 @pytest.fixture

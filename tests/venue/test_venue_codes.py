@@ -5,12 +5,12 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from venue_stubs import market_order
 
 from sureclose.domain.market import Class, OrderReport, Refusal
 from sureclose.venue.codes import CODES
 from sureclose.venue.errors import Unanswered, classify, read_body
 from sureclose.venue.orders import judge
+from tests.venue.venue_stubs import market_order
 
 CERTAIN_TEXT = "Service Unavailable."
 

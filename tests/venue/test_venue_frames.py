@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from venue_stubs import ACCOUNT_EVENT, ORDER_EVENT
 
 from sureclose.domain.market import OrderReport, Trade
 from sureclose.domain.words import PositionSide, Side
 from sureclose.venue.stream_events import AccountUpdate, OrderUpdate, StreamPosition, read_frame
+from tests.venue.venue_stubs import ACCOUNT_EVENT, ORDER_EVENT
 
 ACCOUNT = AccountUpdate(
     positions=(

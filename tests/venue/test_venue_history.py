@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from venue_stubs import trade_row
 
 from sureclose.venue import history
 from sureclose.venue.errors import VenueIncomplete
 from sureclose.venue.schemas import TradeRow
+from tests.venue.venue_stubs import trade_row
 
 START = 1_795_283_737_000
 

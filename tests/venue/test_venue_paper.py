@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
-from venue_contract import BOTH, Scene, VenueContract, close, reducing
 
 from sureclose.domain.market import Class, Refusal
 from sureclose.domain.words import PositionSide, Side
@@ -16,6 +15,7 @@ from sureclose.venue.environments import VenueSettings
 from sureclose.venue.errors import Unanswered
 from sureclose.venue.port import MarketOrder
 from sureclose.venue.secret import Credentials, Secret
+from tests.venue.venue_contract import BOTH, Scene, VenueContract, close, reducing
 
 UNIT = Decimal("0.100")
 

@@ -7,7 +7,12 @@ from decimal import Decimal
 
 import aiohttp.client
 import pytest
-from venue_stubs import (
+
+from sureclose.domain.market import Class, OrderReport, Refusal
+from sureclose.domain.words import PositionSide, Side
+from sureclose.venue.errors import Unanswered, VenueUnreachable
+from sureclose.venue.port import NotSent
+from tests.venue.venue_stubs import (
     KEY,
     SECRET,
     Behaviour,
@@ -19,11 +24,6 @@ from venue_stubs import (
     order_row,
     raw_venue,
 )
-
-from sureclose.domain.market import Class, OrderReport, Refusal
-from sureclose.domain.words import PositionSide, Side
-from sureclose.venue.errors import Unanswered, VenueUnreachable
-from sureclose.venue.port import NotSent
 
 UNKNOWN_503 = "Unknown error, please check your request or try again later."
 GOOD = http(200, order_row())

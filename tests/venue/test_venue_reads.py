@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from venue_stubs import (
+
+from sureclose.domain.words import PositionSide
+from sureclose.venue.errors import VenueError, VenueIncomplete, VenueUnreachable
+from sureclose.venue.port import AccountState
+from sureclose.venue.rest import BinanceRest
+from tests.venue.venue_stubs import (
     SECRET,
     Request,
     answering,
@@ -23,11 +28,6 @@ from venue_stubs import (
     raw_venue,
     trade_row,
 )
-
-from sureclose.domain.words import PositionSide
-from sureclose.venue.errors import VenueError, VenueIncomplete, VenueUnreachable
-from sureclose.venue.port import AccountState
-from sureclose.venue.rest import BinanceRest
 
 BOTH = PositionSide.BOTH
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from venue_stubs import answering, by_path, client, http, market_order, position_row, raw_venue
 
 from sureclose.domain.market import SymbolRules
 from sureclose.venue.errors import VenueError
+from tests.venue.venue_stubs import answering, by_path, client, http, market_order, position_row, raw_venue
 
 FILTERS = [
     {"filterType": "PRICE_FILTER", "minPrice": "0.1", "maxPrice": "1000", "tickSize": "0.10"},

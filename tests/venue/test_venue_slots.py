@@ -4,10 +4,9 @@ import asyncio
 import contextlib
 import time
 
-from venue_stubs import answering, client, http, market_order, order_row, raw_venue
-
 from sureclose.domain.market import Refusal
 from sureclose.venue.port import NotSent
+from tests.venue.venue_stubs import answering, client, http, market_order, order_row, raw_venue
 
 GOOD = http(200, order_row())
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from aiohttp import WSMsgType, web
-from venue_stubs import ACCOUNT_EVENT, ORDER_EVENT, settings
 
 from sureclose.venue.errors import VenueError, VenueUnreachable
 from sureclose.venue.stream_events import (
@@ -22,6 +21,7 @@ from sureclose.venue.stream_events import (
     StreamEvent,
 )
 from sureclose.venue.user_stream import UserStream
+from tests.venue.venue_stubs import ACCOUNT_EVENT, ORDER_EVENT, settings
 
 
 class Keys:

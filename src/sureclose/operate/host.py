@@ -21,6 +21,7 @@ log = structlog.get_logger()
 RUNTIME_FILE = "runtime.json"
 PATIENCE_S = 15.0
 _POLL_S = 0.05
+_WATCH_S = 0.5
 
 
 class NotRunning(Exception):
@@ -98,12 +99,17 @@ class Host:
         await self._stop()
 
     async def died(self) -> str:
-        """Wait until the log or the exchange that this process started ends by itself, and say which."""
+        """Wait until the log or the exchange that this process uses ends by itself, and say which.
+
+        Who is attached can't follow the exchange of another process: the next one has another address.
+        """
         waits = []
         if self._server is not None:
             waits.append(asyncio.create_task(self._server.died()))
         if self._paper is not None:
             waits.append(asyncio.create_task(self._paper_died(self._paper)))
+        if not self.started_here and self.runtime.paper is not None:
+            waits.append(asyncio.create_task(self._host_gone()))
         if not waits:
             await asyncio.get_running_loop().create_future()
         try:
@@ -113,6 +119,15 @@ class Host:
             for wait in waits:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _host_gone(self) -> str:
+        pid, folder = self.runtime.pid, self._wanted.folder
+        while True:
+            if not _alive(pid) or read_runtime(folder) != self.runtime:
+                return (
+                    f"process {pid}, which ran log and exchange of {folder}, has ended; start this one again"
+                )
+            await asyncio.sleep(_WATCH_S)
 
     async def _start_or_attach(self) -> None:
         """Who gets the lock is the host; else wait for what the host publishes, or for the lock of one that died."""

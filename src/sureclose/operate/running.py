@@ -120,7 +120,7 @@ class Process:
         self._supervisor.spawn("lag", self._measure_lag())
         self._supervisor.spawn("heartbeat", heartbeat.run(self._stop))
         self._supervisor.spawn("watchdog", notifier.feed(lambda: self._supervisor.alive, self._stop))
-        if session.host.started_here:
+        if session.host.started_here or session.host.runtime.paper is not None:
             self._supervisor.spawn("host", self._host())
         notifier.ready(f"{', '.join(self._roles)} on {session.mode}")
         try:
