@@ -12,9 +12,20 @@ from typing import Final
 
 import pytest
 import pytest_asyncio
-from world import Done, World, beside, command, decision, eventually, hosted, judged, token, world
 
-pytest_plugins = ["acceptance_fixtures"]
+from tests.acceptance.world import (
+    Done,
+    World,
+    beside,
+    command,
+    decision,
+    eventually,
+    hosted,
+    judged,
+    token,
+    world,
+)
+
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("all_under_way")]
 
 

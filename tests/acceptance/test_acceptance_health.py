@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import aiohttp
 import pytest
-from world import Process, Scenarios, beside, decision, eventually, exchange, judged, token
 
-pytest_plugins = ["acceptance_fixtures"]
+from tests.acceptance.world import Process, Scenarios, beside, decision, eventually, exchange, judged, token
+
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 

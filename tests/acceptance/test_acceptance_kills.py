@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
-from world import (
+
+from sureclose.services.fault_points import FaultPoint
+from tests.acceptance.world import (
     QUICK,
     Exchange,
     Held,
@@ -25,9 +27,6 @@ from world import (
     world,
 )
 
-from sureclose.services.fault_points import FaultPoint
-
-pytest_plugins = ["acceptance_fixtures"]
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 ROUNDS: Final = 10

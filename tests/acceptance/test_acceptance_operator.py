@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from world import (
+
+from tests.acceptance.world import (
     SURECLOSE,
     Done,
     Scenarios,
@@ -23,7 +24,6 @@ from world import (
     world,
 )
 
-pytest_plugins = ["acceptance_fixtures"]
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 NAMES: Final = [

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from world import (
+
+from tests.acceptance.world import (
     QUICK,
     Held,
     Hosted,
@@ -26,7 +27,6 @@ from world import (
     world,
 )
 
-pytest_plugins = ["acceptance_fixtures"]
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 TEN: Final = 10

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import pytest
 import pytest_asyncio
-from world import Fields, Held, Market, World, now_ms, readers, world
 
-pytest_plugins = ["acceptance_fixtures"]
+from tests.acceptance.world import Fields, Held, Market, World, eventually, now_ms, readers, world
+
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("all_under_way")]
 
 _LINES = Path(__file__).parent.parent / "data" / "recorded-entries.jsonl"
@@ -61,7 +61,8 @@ def _renewed(fields: Fields) -> Fields:
 
 
 def _symbol(fields: Fields) -> str | None:
-    return fields.get("symbol") or json.loads(fields.get("payload", "{}")).get("symbol")
+    inside: dict[str, str] = json.loads(fields.get("payload", "{}"))
+    return fields.get("symbol") or inside.get("symbol")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -211,9 +212,11 @@ async def test_an_entry_whose_payload_was_lost_is_one_dead_letter(external_log: 
         await log.lose(stream, group, lost)
         held = await deployment.exchange.open()
         deployment.run()
-
+        await eventually("a dead letter", lambda: _some_letter(deployment))
         await log.consumed_all()
-        while not await log.entries("dead.letter"):
-            await asyncio.sleep(0.05)
         assert await _letters(deployment) == [(stream, lost, {})]
         await deployment.exchange.untouched(held)
+
+
+async def _some_letter(deployment: World) -> bool | None:
+    return bool(await deployment.log.entries("dead.letter")) or None

@@ -9,9 +9,9 @@ from decimal import Decimal
 
 import pytest
 import pytest_asyncio
-from world import Fields, World, decision, now_ms, token, world
 
-pytest_plugins = ["acceptance_fixtures"]
+from tests.acceptance.world import Fields, World, decision, eventually, now_ms, token, world
+
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("all_under_way")]
 
 
@@ -65,6 +65,25 @@ async def test_the_confirmation_says_what_the_exchange_says_and_is_no_new_decisi
     assert Decimal(said["position_after"]) == 0
     await deployment.log.finished("apply.result", "execution_service_exits", entry_id)
     await deployment.exchange.closed_once(held)
+
+
+async def test_each_order_leaves_one_line_in_the_log_of_the_process(deployment: World) -> None:
+    held, plan_id = await deployment.exchange.open(-19), token()
+    await deployment.log.add("apply.result", decision(held, plan_id))
+    await deployment.log.outcome(plan_id)
+    order = await deployment.exchange.closed_once(held)
+    told = deployment.runs[0].told.splitlines()
+    lines = [line.split() for line in told if f"plan_id={plan_id}" in line and "client_order_id=" in line]
+    assert len(lines) == 1
+    assert lines[0][-7:] == [
+        f"plan_id={plan_id}",
+        f"symbol={held.symbol}",
+        "side=BUY",
+        f"quantity={order['origQty']}",
+        f"client_order_id={order['clientOrderId']}",
+        f"order_id={order['orderId']}",
+        "status=FILLED",
+    ]
 
 
 # Intents -----------------------------------------------------------------------------------------------------------
@@ -315,11 +334,11 @@ async def test_an_approval_that_has_expired_is_skipped_and_does_not_burn_the_pla
     await deployment.exchange.untouched(held)
     await deployment.log.add("apply.result", decision(held, plan_id))
 
-    async def closed() -> bool:
-        return [said["outcome"] for said in await deployment.log.outcomes(plan_id)] == ["SKIPPED", "FLAT"]
+    async def both() -> bool | None:
+        said = [outcome["outcome"] for outcome in await deployment.log.outcomes(plan_id)]
+        return said == ["SKIPPED", "FLAT"] or None
 
-    while not await closed():
-        await asyncio.sleep(0.05)
+    await eventually("it is skipped, and then closed", both)
     await deployment.exchange.closed_once(held)
 
 

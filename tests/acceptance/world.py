@@ -320,9 +320,10 @@ class Exchange:
     async def open(self, steps: int = 137, *, tradable: bool = False) -> Held:
         """A position of so many steps, negative for a short, in a symbol that nobody used before.
 
-        A ``tradable`` one has steps of such a worth that some hundred of them can be bought and sold.
+        A ``tradable`` one has steps that are worth enough for orders of some hundred; none is worth the whole margin.
         """
-        market = next(one for one in self._free if not tradable or 1 <= one.step * one.price <= 100)
+        least = 1 if tradable else 0
+        market = next(one for one in self._free if least <= one.step * one.price <= 100)
         self._free.remove(market)
         return await self.put(market, market.step * steps)
 

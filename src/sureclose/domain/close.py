@@ -58,6 +58,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     def order_ids(self) -> tuple[int, ...]:
         return tuple(order.order_id for order in self.orders)
 
+    def filled_by(self, order_id: int) -> Decimal:
+        """What this order's trades sum to, as far as they are known."""
+        return sum((trade.quantity for trade in self.trades if trade.order_id == order_id), ZERO)
+
     @property
     def average_price(self) -> Decimal | None:
         """Volume-weighted over the venue's trades."""
@@ -109,6 +113,8 @@ class Working(msgspec.Struct, frozen=True):
     progress: Progress
     order: OrderReport
     tries: int = 0
+    doubts: Doubts = Doubts()
+    """Reads that agree on a doubtful end."""
 
 
 class Confirming(msgspec.Struct, frozen=True):
@@ -200,7 +206,9 @@ def _seen(state: _Open, order: OrderReport) -> State:
         return Working(_with_order(progress, order), order)
     if isinstance(state, Working) and order.order_id == state.order.order_id:
         return msgspec.structs.replace(state, order=_newer(state.order, order))
-    if order.order_id in progress.order_ids or not progress.owns(order):
+    if not progress.owns(order):
+        return state
+    if order.order_id in progress.order_ids and order.executed_qty <= progress.filled_by(order.order_id):
         return state
     if isinstance(state, Waiting | Confirming | Concluded):
         return Working(_with_order(progress, order), order)

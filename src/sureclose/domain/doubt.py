@@ -5,12 +5,14 @@ attempt is dead when three things hold together: not-found answers spread over t
 orders begun after the deadline, and every move of the position since the attempt explained by other orders' trades.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from sureclose.domain.evidence import Evidence
 from sureclose.domain.facts import Dead, Sending
 from sureclose.domain.history import moved, seen_since
-from sureclose.domain.market import OrderReport
+from sureclose.domain.market import OrderReport, Position, Trade
 from sureclose.domain.policy import Policy
 
 
@@ -69,17 +71,13 @@ def weigh(
     if not past_window(sending, evidence.begun_at, policy):
         return Early()
     foreign = {order.order_id for order in evidence.orders}
-    known_at = sending.position.update_time
-    since = [trade for trade in evidence.trades if trade.time > known_at]
-    change = evidence.position.amount - sending.position.amount
-    unexplained = change - moved(since)
-    # The read before the attempt may show only the first of several trades of one millisecond.
-    same = sorted((t for t in evidence.trades if t.time == known_at), key=lambda trade: trade.trade_id)
-    if all(unexplained != moved(same[shown:]) for shown in range(len(same) + 1)):
-        return Contradiction(f"the position moved by {unexplained} and no order explains it")
+    since = [trade for trade in evidence.trades if trade.time > sending.position.update_time]
     nameless = [trade.trade_id for trade in since if trade.order_id not in foreign]
     if nameless:
         return Contradiction(f"trades {nameless} belong to no order that the venue lists")
+    change = evidence.position.amount - sending.position.amount
+    if not explained(sending.position, evidence.position, evidence.trades):
+        return Contradiction(f"the position moved by {change} and no order explains it")
     return Dead(
         attempt=sending.attempt,
         not_found=doubts.count,
@@ -89,4 +87,23 @@ def weigh(
         orders_read=len(evidence.orders),
         position=evidence.position,
         foreign_moves=change,
+    )
+
+
+def explained(before: Position, after: Position, trades: Sequence[Trade]) -> bool:
+    """Whether the trades between two reads of a position make up the difference between them.
+
+    Of several trades of one millisecond a read may show only the first ones, at either end. A flat position without
+    an ``update_time`` shows all there is.
+    """
+    end = after.update_time or after.requested_at
+    ordered = sorted(trades, key=lambda trade: (trade.time, trade.trade_id))
+    at_start = [trade for trade in ordered if trade.time == before.update_time]
+    between = [trade for trade in ordered if before.update_time < trade.time < end]
+    at_end = [trade for trade in ordered if before.update_time < trade.time == end]
+    missing = after.amount - before.amount - moved(between)
+    return any(
+        missing == moved(at_start[shown:]) + moved(at_end[:visible])
+        for shown in range(len(at_start) + 1)
+        for visible in range(len(at_end) + 1)
     )

@@ -81,6 +81,11 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
     def terminal(self) -> bool:
         return self.status in TERMINAL_STATUSES
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether an end may be a lagging read: nothing executed, or FILLED with less than was ordered."""
+        return not self.executed_qty or (self.status == "FILLED" and self.executed_qty != self.orig_qty)
+
 
 class Class(StrEnum):
     """What an error code means for the attempt it answers."""

@@ -17,15 +17,28 @@ APPROVED = "close_approved"
 
 def plan_for(intent: Intent, entry: EntryRef, mode: Mode) -> Plan:
     """The plan of an intent. The same intent gives the same plan, whoever makes it and how often."""
-    plan_id = plan_id_for(
-        intent.intent_id,
-        intent.symbol,
-        intent.position_side,
-        intent.action,
-        intent.fraction,
-        intent.quantity,
+    return Plan(**_wish(intent, entry, mode), plan_id=planned_id(intent))
+
+
+def planned_id(wish: Wish) -> str:
+    """The id of the plan that this wish amounts to. A decision that was not made from its own plan has another one."""
+    return plan_id_for(
+        wish.intent_id, wish.symbol, wish.position_side, wish.action, wish.fraction, wish.quantity
     )
-    return Plan(**_wish(intent, entry, mode), plan_id=plan_id)
+
+
+def same_close(one: Wish, other: Wish) -> bool:
+    """Whether both ask for the same: what a plan's id stands for, whoever wrote it."""
+    return _asked(one) == _asked(other)
+
+
+def same_age(one: Wish, other: Wish) -> bool:
+    """Whether both are as old as each other, so that what is too old in one is so in the other."""
+    return (one.origin_at, one.expires_at) == (other.origin_at, other.expires_at)
+
+
+def _asked(wish: Wish) -> tuple[object, ...]:
+    return wish.symbol, wish.position_side, wish.fraction, wish.quantity
 
 
 def decision_for(plan: Plan, entry: EntryRef, mode: Mode, now: int, max_age: int) -> Decision:

@@ -17,9 +17,22 @@ CLOCK_DOUBT_MS: Final = 2_000
 
 
 def counts(position: Position, progress: Progress) -> bool:
-    """A read counts when it was asked for after the last fill and shows a state that is not older."""
+    """A read counts when it was asked for after the last fill and shows a state that is not older.
+
+    A flat row without a time is taken for one that was emptied: the trades are asked about it before it is believed.
+    """
     last = progress.last_fill_time
-    return position.requested_at >= last and position.update_time >= last
+    return position.requested_at >= last and (position.update_time >= last or timeless(position))
+
+
+def timeless(position: Position) -> bool:
+    """Whether the venue says flat and not since when."""
+    return position.amount == 0 and position.update_time == 0
+
+
+def behind(position: Position, trades: Iterable[Trade]) -> bool:
+    """Whether a trade made before the read was asked for is missing in what the read shows."""
+    return any(position.update_time < trade.time < position.requested_at for trade in trades)
 
 
 def older_than_decided(position: Position, progress: Progress) -> bool:
@@ -72,16 +85,18 @@ def not_the_same(progress: Progress, position: Position) -> str:
     return ""
 
 
-def reference(progress: Progress) -> tuple[int, int]:
+def reference(progress: Progress, ahead: int) -> tuple[int, int]:
     """Since when the position must not have gone through zero, and until when that is in doubt.
 
-    A sizing has looked at what came before it, and our own fills are no news.
+    A sizing has looked at what came before it, and our own fills are no news. A decision's own time is a producer's,
+    and the venue's clock is ``ahead`` of it.
     """
     if progress.sized is not None:
         since = max(sized_at(progress.sized), progress.last_fill_time)
         return since, since
     decision = progress.decision
     if decision.position_update_time is not None and decision.position_amt is not None:
-        since = max(decision.position_update_time, decision.origin_at - LOOKBACK_MS)
+        since = max(decision.position_update_time, decision.origin_at + ahead - LOOKBACK_MS)
         return since, since
-    return decision.origin_at, decision.origin_at + CLOCK_DOUBT_MS
+    decided_at = decision.origin_at + ahead
+    return decided_at, decided_at + CLOCK_DOUBT_MS

@@ -27,7 +27,7 @@ def standing(state: State, policy: Policy, delay: int = 0) -> AnyEffect:
         case Unknown():
             return steps.QueryOrder(client_order_id=state.sending.client_order_id, delay=delay)
         case Working():
-            if state.order.terminal and state.order.executed_qty:
+            if state.order.terminal:
                 return steps.ReadTrades(order_id=state.order.order_id, delay=delay)
             return steps.QueryOrder(
                 client_order_id=state.order.client_order_id, delay=delay or policy.first_wait
@@ -46,3 +46,8 @@ def pause(progress: Progress, policy: Policy) -> int:
 def wait(tries: int, policy: Policy) -> int:
     """How long after so many tries: doubling, up to the longest wait."""
     return min(policy.first_wait << min(tries, 16), policy.longest_wait)
+
+
+def between(policy: Policy) -> int:
+    """How far apart answers lie that are to count together."""
+    return max(policy.first_wait, policy.spread // max(1, policy.not_found_answers - 1))

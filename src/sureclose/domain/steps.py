@@ -15,9 +15,13 @@ from sureclose.domain.words import Side
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something happened. ``now`` is the venue's time as this process knows it."""
+    """Something happened. ``now`` is the wall clock of this process, which ages are judged by.
+
+    ``ahead`` is how far the venue's clock is ahead of it; both are milliseconds.
+    """
 
     now: int
+    ahead: int = 0
 
 
 class Received(Event, frozen=True, kw_only=True):

@@ -16,8 +16,9 @@ from sureclose.journal.record import Body, ChainBroken, Head, Record, Writer, ex
 from sureclose.streams.script import Script
 from sureclose.streams.wire import Wire
 
-RETENTION_MS = 7 * 24 * 3_600_000
-"""How long a finished close is remembered by its id: longer than the longest admissible expiry (one day)."""
+RETENTION_MS = 100 * 24 * 3_600_000
+"""How long a finished close is remembered by its id: longer than the longest admissible expiry (one day), and than the
+venue remembers an order (90 days), so that no client order id is used while the venue could still show the old one."""
 
 _append = scripts.load("append")
 _gate = scripts.load("gate")
@@ -143,7 +144,7 @@ class Journal:
         lease: Lease,
         *,
         component: str,
-        intent_id: str,
+        warranted_intent: str,
         symbol: str,
         position_side: str,
         attempt: int,
@@ -165,7 +166,7 @@ class Journal:
                 keys.flight(symbol, position_side),
                 keys.grant,
                 keys.freeze,
-                keys.warrant(intent_id),
+                keys.warrant(warranted_intent),
             ],
             [
                 lease.owner,

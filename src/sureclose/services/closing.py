@@ -18,9 +18,10 @@ from sureclose.domain import steps
 from sureclose.domain.close import Concluded, Done, New, State, fold
 from sureclose.domain.decide import decide
 from sureclose.domain.events import Decision, EntryRef
-from sureclose.domain.facts import Ended, Sending, Via
+from sureclose.domain.facts import Admitted, Ended, Sending, Via
 from sureclose.domain.market import OrderReport, Refusal
 from sureclose.domain.outcome import OutcomeKind, Report
+from sureclose.domain.planning import planned_id
 from sureclose.domain.policy import Policy
 from sureclose.domain.words import PositionSide
 from sureclose.journal.lease import Lease
@@ -36,6 +37,9 @@ log = structlog.get_logger()
 _BUSY = Verdict.BUSY.lower()
 LOG_RETRY_S = 0.25
 """Between two tries to read a close back from a log that does not answer."""
+SLOW_READ_S = 0.1
+STALE_POSITION_MS = 1_000
+"""How old a position read may be when the gate is passed: several round trips, less than anything waits for limits."""
 ANSWER_GRACE_S = 0.25
 """How long the answer may lag behind the stream's word that the order has ended, before it is not waited for."""
 
@@ -86,13 +90,22 @@ class Closing:
         self._news: asyncio.Queue[OrderReport] = asyncio.Queue()
         self._chain = Chain(plan_id)
         self._slot = AsyncExitStack()
-        self._skips_known = 0
+        self._slot_held = False
+        self._read_fails = False
+        self._length_before: int | None = None
         self._sent: set[int] = set()
         self._client_order_ids: set[str] = set()
         self.plan_id = plan_id
         self.state: State = New()
-        self.entries: list[EntryRef] = [received[1]] if received is not None else []
-        self.acknowledged: frozenset[EntryRef] = frozenset()
+        self.judged: EntryRef | None = None
+        """The entry whose decision this is; the outcome acknowledges it."""
+        self.queued = False
+        """Whether it waits for another close of its symbol, durably admitted and using nothing."""
+
+    @property
+    def skipped(self) -> bool:
+        """Whether it has ended without burning its id."""
+        return isinstance(self.state, Done) and self.state.ended.outcome.kind is OutcomeKind.SKIPPED
 
     @property
     def client_order_ids(self) -> frozenset[str]:
@@ -116,7 +129,8 @@ class Closing:
                     return
                 self._tools.witness.approved(self.plan_id)
                 effect = self._step(event)
-                async with lanes.hold(self._decision.symbol, self._side, before_waiting=self._write) as lane:
+                async with lanes.hold(self.decision.symbol, self._side, before_waiting=self._queue) as lane:
+                    self.queued = False
                     await self._drive(effect, lane)
                 return
             except RedisError as error:
@@ -129,19 +143,28 @@ class Closing:
                 log.warning("close_moved_on", plan_id=self.plan_id, verdict=fenced.verdict)
                 await asyncio.sleep(LOG_RETRY_S)
 
+    async def _queue(self) -> None:
+        await self._write()
+        self.queued = True
+
     async def _recall(self) -> steps.AnyEvent | None:
         """The state as recorded, and the event that goes on from there; ``None`` when there is nothing to go on with."""
         loaded = await self._tools.journal.load(self.plan_id)
         self._chain = Chain(self.plan_id) if loaded is None else Chain(self.plan_id, loaded.head)
         self.state = New() if loaded is None else fold(loaded.facts)
+        first_look, self._length_before = self._length_before is None, self._length_before or 0
+        if first_look:
+            self._length_before = self._chain.head.length
+        if loaded is not None:
+            self.judged = next(f.entry for f in reversed(loaded.facts) if isinstance(f, Admitted))
         if not isinstance(self.state, New | Done):
             self._client_order_ids.update(a.client_order_id for a in self.state.progress.attempts)
             return steps.Taken(now=self._now(), worker=self._lease.owner, epoch=self._lease.epoch)
         if self._received is None or self._published(self.state):
             return None
         reach(FaultPoint.BEFORE_ADMISSION)
-        decision, entry = self._received
-        return steps.Received(now=self._now(), decision=decision, entry=entry)
+        decision, self.judged = self._received
+        return steps.Received(now=self._now(), decision=decision, entry=self.judged)
 
     def _published(self, state: New | Done) -> bool:
         """Whether the outcome is there. A skip that was there before we came does not count: it burns no id."""
@@ -149,10 +172,7 @@ class Closing:
             return False
         if state.ended.outcome.kind is not OutcomeKind.SKIPPED:
             return True
-        first_look = not self._skips_known
-        if first_look:
-            self._skips_known = self._chain.head.length
-        return self._chain.head.length > self._skips_known
+        return self._chain.head.length > (self._length_before or 0)
 
     def _step(self, event: steps.AnyEvent) -> steps.AnyEffect:
         step = decide(self.state, event, self._tools.policy)
@@ -172,11 +192,12 @@ class Closing:
                     await lane.let_pass()
 
     async def _pause(self, delay: int) -> steps.OrderSeen | None:
-        """Wait, unless there is news of an order; what is known is written before any wait."""
+        """Wait, unless there is news of an order; before any wait what is known is written and the slot given back."""
         if self._news.empty():
             if not delay:
                 return None
             await self._write()
+            await self._release_slot()
         try:
             async with asyncio.timeout(delay / 1000 if self._news.empty() else None):
                 order = await self._news.get()
@@ -198,8 +219,9 @@ class Closing:
                 try:
                     return await self._send(effect.sending)
                 finally:
-                    await self._slot.aclose()
+                    await self._release_slot()
             case steps.Publish():
+                await self._release_slot()
                 return await self._publish(effect.ended)
             case steps.Rest():
                 raise AssertionError("there is nothing to do")
@@ -207,23 +229,36 @@ class Closing:
                 return await self._read(effect)
 
     async def _read(self, effect: Read) -> steps.AnyEvent:
-        observer = Observer(self._tools.venue, self._decision.symbol, self._side, self._now)
+        """A read that takes its time must not keep an admission from being written; a row of failures is one line."""
+        observer = Observer(self._tools.venue, self.decision.symbol, self._side, self._now, self._ahead)
+        reading = asyncio.create_task(observer.read(effect))
         try:
-            return await observer.read(effect)
+            await asyncio.wait({reading}, timeout=SLOW_READ_S)
+            if not reading.done() and any(isinstance(fact, Admitted) for fact in self._chain.unwritten):
+                await self._write()
+            event = await reading
         except VenueError as error:
-            log.warning("read_failed", plan_id=self.plan_id, error=str(error), code=error.code)
+            told = log.debug if self._read_fails else log.warning
+            told("read_failed", plan_id=self.plan_id, error=str(error), code=error.code)
+            self._read_fails = True
             return steps.ReadFailed(now=self._now(), reason=str(error))
+        finally:
+            reading.cancel()
+        self._read_fails = False
+        return event
 
     async def _pass_gate(self, effect: steps.PassGate) -> steps.AnyEvent:
         """Hold a connection and a token first, then take the time, then ask: what is sent is as old as its record."""
-        tools, decision = self._tools, self._decision
-        urgency = Urgency.FULL if decision.fraction == 1 else Urgency.PARTIAL
+        tools, decision = self._tools, self.decision
         try:
-            await self._slot.enter_async_context(tools.venue.order_slot(urgency, decision.origin_at))
+            await self._take_slot()
         except VenueError as error:
             return steps.GateRefused(now=self._now(), reason=str(error), passing=True)
         timestamp = tools.venue.clock.earliest()
-        if effect.expires_at is not None and timestamp > effect.expires_at:
+        if timestamp - effect.position.requested_at > STALE_POSITION_MS:
+            # The slot was long in coming. It is kept, so that the position read now is the one that the gate sees.
+            return await self._read(steps.ReadPosition())
+        if effect.expires_at is not None and tools.wall() > effect.expires_at:
             return await self._refused_at_gate("expired")
         sending = Sending(
             attempt=effect.attempt,
@@ -242,7 +277,7 @@ class Closing:
             self._chain,
             self._lease,
             component=tools.component,
-            intent_id=decision.intent_id,
+            warranted_intent=decision.intent_id if decision.plan_id == planned_id(decision) else "",
             symbol=decision.symbol,
             position_side=self._side,
             attempt=effect.attempt,
@@ -253,8 +288,20 @@ class Closing:
             return await self._refused_at_gate(verdict.lower(), passing=verdict is Verdict.BUSY)
         return steps.GatePassed(now=self._now(), sending=sending)
 
-    async def _refused_at_gate(self, reason: str, *, passing: bool = False) -> steps.GateRefused:
+    async def _take_slot(self) -> None:
+        """A connection and a rate token, unless they are held."""
+        if not self._slot_held:
+            decision = self.decision
+            urgency = Urgency.FULL if decision.fraction == 1 else Urgency.PARTIAL
+            await self._slot.enter_async_context(self._tools.venue.order_slot(urgency, decision.origin_at))
+            self._slot_held = True
+
+    async def _release_slot(self) -> None:
+        self._slot_held = False
         await self._slot.aclose()
+
+    async def _refused_at_gate(self, reason: str, *, passing: bool = False) -> steps.GateRefused:
+        await self._release_slot()
         return steps.GateRefused(now=self._now(), reason=reason, passing=passing)
 
     async def _send(self, sending: Sending) -> steps.AnyEvent:
@@ -264,7 +311,7 @@ class Closing:
         if clock.latest() > sending.timestamp + self._tools.recv_window // 2:
             return steps.Withheld(now=self._now(), reason="the gate took more than half of the window")
         order = MarketOrder(
-            symbol=self._decision.symbol,
+            symbol=self.decision.symbol,
             side=sending.side,
             position_side=self._side,
             quantity=sending.quantity,
@@ -286,7 +333,7 @@ class Closing:
             await asyncio.wait({posted, heard}, return_when=asyncio.FIRST_COMPLETED)
             if not posted.done():
                 await asyncio.wait({posted}, timeout=ANSWER_GRACE_S)
-            if posted.done():
+            if posted.done() and (isinstance(posted.result(), OrderReport) or not heard.done()):
                 return self._answered(posted.result())
             return steps.OrderSeen(now=self._now(), order=heard.result(), via=Via.STREAM)
         finally:
@@ -332,18 +379,17 @@ class Closing:
         log.info(
             "order",
             plan_id=self.plan_id,
-            symbol=self._decision.symbol,
+            symbol=self.decision.symbol,
             side=sending.side,
             quantity=format(sending.quantity, "f"),
             client_order_id=sending.client_order_id,
             order_id=order_id,
             status=status,
         )
-        self._tools.witness.sent(self._decision, sending, status)
+        self._tools.witness.sent(self.decision, sending, status)
 
     async def _publish(self, ended: Ended) -> steps.AnyEvent:
-        tools, decision = self._tools, self._decision
-        entries = tuple(self.entries)
+        tools, decision = self._tools, self.decision
         reach(FaultPoint.BEFORE_PUBLISH)
         await tools.journal.publish(
             self._chain,
@@ -352,11 +398,10 @@ class Closing:
             symbol=decision.symbol,
             position_side=self._side,
             group=tools.group,
-            entries=entries,
+            entries=() if self.judged is None else (self.judged,),
             announce=lambda evidence: tools.announce(self._report(ended, evidence), decision),
         )
         reach(FaultPoint.AFTER_PUBLISH)
-        self.acknowledged = frozenset(entries)
         report = self._report(ended, self._chain.head.hash)
         log.info(
             "closed",
@@ -371,7 +416,7 @@ class Closing:
 
     def _report(self, ended: Ended, evidence: str) -> Report:
         assert isinstance(self.state, Concluded)
-        progress, decision = self.state.progress, self._decision
+        progress, decision = self.state.progress, self.decision
         filled = progress.filled
         after = ended.position_after
         before = progress.sized.position if progress.sized is not None else after
@@ -394,7 +439,8 @@ class Closing:
     # Small things ------------------------------------------------------------------------------------------------
 
     @property
-    def _decision(self) -> Decision:
+    def decision(self) -> Decision:
+        """The decision as it was admitted."""
         assert not isinstance(self.state, New)
         return self.state.progress.decision
 
@@ -404,6 +450,9 @@ class Closing:
         return PositionSide.BOTH
 
     def _now(self) -> int:
-        """Venue time; before the first measurement the wall clock has to do, so that no decision waits unread."""
+        return self._tools.wall()
+
+    def _ahead(self) -> int:
+        """How far the venue's clock is ahead of ours, in milliseconds."""
         clock = self._tools.venue.clock
-        return clock.now() if clock.measured else self._tools.wall()
+        return clock.skew_ms() if clock.measured else 0

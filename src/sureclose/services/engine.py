@@ -1,35 +1,58 @@
 """The close engine: all closes of this process, under one lease."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
+import msgspec
 import structlog
 from redis.exceptions import RedisError
 
-from sureclose.domain.events import Decision, EntryRef
+from sureclose.domain.events import Decision
 from sureclose.domain.market import OrderReport
+from sureclose.domain.planning import same_age, same_close
 from sureclose.journal.lease import Lease
 from sureclose.journal.record import ChainBroken
 from sureclose.journal.store import Fenced
 from sureclose.services.closing import Closing, Tools
 from sureclose.services.lanes import Lanes
+from sureclose.streams.entry import Entry
+from sureclose.streams.fields import Unreadable
 
 log = structlog.get_logger()
 
 
-class Engine:
-    """Starts, joins and ends closes. ``acknowledge`` is for entries of closes that had ended before they came."""
+class Delivery(msgspec.Struct, frozen=True):
+    """One entry of an approved decision."""
 
-    def __init__(
-        self, tools: Tools, lease: Lease, acknowledge: Callable[[Sequence[EntryRef]], Awaitable[None]]
-    ) -> None:
+    decision: Decision
+    entry: Entry
+
+
+class Desk(Protocol):
+    """Where entries go that get no outcome of their own."""
+
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        """They say again what was closed already."""
+        ...
+
+    async def bury(self, entries: Sequence[Entry], why: Unreadable) -> None:
+        """They ask for something else under the name of a close that was made: dead letters."""
+        ...
+
+
+class Engine:
+    """Starts closes, keeps what is delivered again until the outcome is known, and says what becomes of it."""
+
+    def __init__(self, tools: Tools, lease: Lease, desk: Desk) -> None:
         self._tools = tools
         self._lease = lease
-        self._acknowledge = acknowledge
+        self._desk = desk
         self._lanes = Lanes()
         self._closings: dict[str, Closing] = {}
+        self._deliveries: dict[str, list[Delivery]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._held: set[EntryRef] = set()
+        self._held: set[str] = set()
         self.broken: dict[str, str] = {}
         """Closes that can't go on in this process, and why: they stay open in the journal, and health says so."""
 
@@ -39,25 +62,28 @@ class Engine:
         return len(self._closings)
 
     @property
+    def active(self) -> int:
+        """How many of them do something; the others wait for a close of the same symbol."""
+        return sum(not closing.queued for closing in self._closings.values())
+
+    @property
     def held(self) -> frozenset[str]:
-        """The ids of the entries that closes under way will acknowledge with their outcome, and of those stuck here."""
-        return frozenset(entry.entry_id for entry in self._held)
+        """The ids of the entries that wait here for an outcome, and of those of closes that are stuck."""
+        return frozenset(self._held)
 
     async def resume(self) -> int:
         """Take up every close that the journal holds unfinished; the way from there is the normal one."""
         plans = [plan for plan in await self._tools.journal.open_plans() if plan not in self._closings]
         for plan_id in plans:
-            self._start(Closing(self._tools, self._lease, plan_id, None))
+            self._start(plan_id)
         return len(plans)
 
-    def admit(self, decision: Decision, entry: EntryRef) -> None:
-        """Take in an approved decision. The same plan, delivered again, joins the close that is under way."""
-        self._held.add(entry)
-        closing = self._closings.get(decision.plan_id)
-        if closing is None:
-            self._start(Closing(self._tools, self._lease, decision.plan_id, (decision, entry)))
-        elif entry not in closing.entries:
-            closing.entries.append(entry)
+    def admit(self, decision: Decision, entry: Entry) -> None:
+        """Take in an approved decision. The same plan, delivered again, waits for the outcome of the first."""
+        self._held.add(entry.ref.entry_id)
+        self._deliveries.setdefault(decision.plan_id, []).append(Delivery(decision, entry))
+        if decision.plan_id not in self._closings:
+            self._start(decision.plan_id)
 
     def tell(self, order: OrderReport) -> None:
         """News of an order from the user data stream; orders that are not of a close under way are nobody's news here."""
@@ -83,9 +109,12 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, closing: Closing) -> None:
-        self._closings[closing.plan_id] = closing
-        task = asyncio.create_task(self._run(closing), name=f"close-{closing.plan_id}")
+    def _start(self, plan_id: str) -> None:
+        deliveries = self._deliveries.get(plan_id)
+        received = (deliveries[0].decision, deliveries[0].entry.ref) if deliveries else None
+        closing = Closing(self._tools, self._lease, plan_id, received)
+        self._closings[plan_id] = closing
+        task = asyncio.create_task(self._run(closing), name=f"close-{plan_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -93,6 +122,8 @@ class Engine:
         plan_id = closing.plan_id
         try:
             await closing.run(self._lanes)
+            del self._closings[plan_id]
+            await self._finish(closing)
         except Fenced as fenced:
             log.warning("close_fenced", plan_id=plan_id, why=str(fenced))
             self._tools.witness.elsewhere(plan_id)
@@ -102,23 +133,50 @@ class Engine:
             # One close's defect must not stop the others; it stays open, unacknowledged and visible.
             log.exception("close_broken", plan_id=plan_id)
             self._break(plan_id, f"{type(error).__name__}: {error}")
-        else:
-            await self._finish(closing)
-            self._held.difference_update(closing.entries)
         finally:
-            self._closings.pop(plan_id, None)
+            if self._closings.get(plan_id) is closing:
+                del self._closings[plan_id]
 
     def _break(self, plan_id: str, why: str) -> None:
         self.broken[plan_id] = why
         log.critical("close_stuck", plan_id=plan_id, why=why)
 
     async def _finish(self, closing: Closing) -> None:
-        """Entries that came after the outcome had been published are duplicates of it."""
-        late = [entry for entry in closing.entries if entry not in closing.acknowledged]
-        if not late:
-            return
-        log.info("duplicate", plan_id=closing.plan_id, entries=len(late))
+        """What was delivered besides the entry that got the outcome.
+
+        After a skip, which burns no id, a delivery of another age is begun anew. Else the same wish is a duplicate, and
+        another wish under the same name is nothing that may vanish.
+        """
+        plan_id = closing.plan_id
+        deliveries = self._deliveries.pop(plan_id, [])
+        rest = [delivery for delivery in deliveries if delivery.entry.ref != closing.judged]
+        self._held -= {delivery.entry.ref.entry_id for delivery in deliveries}
+        decision = closing.decision
+        again = [d for d in rest if same_close(d.decision, decision)]
+        others = [d.entry for d in rest if not same_close(d.decision, decision)]
+        if closing.skipped:
+            anew = [d for d in rest if not (d in again and same_age(d.decision, decision))]
+            again, others = [d for d in again if d not in anew], []
+            self._held |= {delivery.entry.ref.entry_id for delivery in anew}
+            if anew:
+                self._deliveries[plan_id] = [*anew, *self._deliveries.pop(plan_id, [])]
+                if plan_id not in self._closings:
+                    self._start(plan_id)
         try:
-            await self._acknowledge(late)
+            if again:
+                log.info("duplicate", plan_id=plan_id, entries=len(again))
+                await self._desk.acknowledge([delivery.entry for delivery in again])
+            if others:
+                log.warning("conflict", plan_id=plan_id, entries=len(others))
+                await self._desk.bury(others, _conflict(plan_id, decision))
         except RedisError as error:
-            log.warning("duplicate_not_acknowledged", plan_id=closing.plan_id, error=str(error))
+            # They stay pending and are claimed again within a second.
+            log.warning("duplicates_not_acknowledged", plan_id=plan_id, error=str(error))
+
+
+def _conflict(plan_id: str, decision: Decision) -> Unreadable:
+    made = f"{decision.symbol} {decision.position_side}"
+    return Unreadable(
+        f"plan {plan_id} was a close of {made} already, and this asks for another",
+        "give each close a plan_id of its own",
+    )

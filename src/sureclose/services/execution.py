@@ -7,7 +7,7 @@ import msgspec
 import structlog
 from redis.exceptions import RedisError
 
-from sureclose.domain.events import Decision, EntryRef
+from sureclose.domain.events import Decision
 from sureclose.domain.words import Mode
 from sureclose.journal import authority, lease
 from sureclose.journal.keys import Keys
@@ -20,9 +20,11 @@ from sureclose.services.reading import Wiring, understood
 from sureclose.services.settings import ExecutionSettings
 from sureclose.services.vitals import LeaseState, StageVitals, Waits
 from sureclose.streams.connection import Log
+from sureclose.streams.deadletter import dead_letter
 from sureclose.streams.entry import Entry
+from sureclose.streams.fields import Unreadable
 from sureclose.streams.names import StreamName
-from sureclose.streams.publish import acknowledge
+from sureclose.streams.publish import Finish, acknowledge, finish
 from sureclose.streams.stage import Observe, Stage
 from sureclose.streams.verdict import Keep, StageVerdict
 from sureclose.streams.wire import Wire, wait_set
@@ -35,6 +37,8 @@ COMPONENT = "execution_service"
 
 RENEW_S = 1.0
 RETRY_S = 0.2
+MOST_HELD = 10_000
+"""Closes in memory, waiting ones included."""
 
 
 class ExecutionService:
@@ -57,6 +61,8 @@ class ExecutionService:
     ) -> None:
         self._log = connection
         self._wire: Wire = connection.commands()
+        self._lease_wire: Wire = connection.reader()
+        """A connection of its own: a burst of closes must not keep the lease from being renewed."""
         self._wiring = wiring
         self._settings = settings
         self._tools = tools
@@ -91,16 +97,14 @@ class ExecutionService:
             return StageVitals(waits=Waits.STANDING_BY)
         if self.stage is None:
             return StageVitals(since=self._leased_at)
-        full = self.engine.size >= self._settings.most_in_flight
-        return StageVitals(
-            health=self.stage.health(), waits=Waits.NO_ROOM if full else None, since=self._leased_at
-        )
+        waits = Waits.NO_ROOM if self.room() <= 0 else None
+        return StageVitals(health=self.stage.health(), waits=waits, since=self._leased_at)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set; then what is under way is finished first, for as long as the settings allow."""
         while not stop.is_set():
             try:
-                taken = await lease.take(self._wire, self.keys, self._worker)
+                taken = await lease.take(self._lease_wire, self.keys, self._worker)
                 self._log_answers = True
             except RedisError as error:
                 if self._log_answers is not False:
@@ -120,7 +124,7 @@ class ExecutionService:
         stopper = asyncio.create_task(_forward(stop, over), name=f"{NAME}: stop")
         self.lease = held
         self._leased_at = self._monotonic()
-        self.engine = Engine(self._tools, held, self._acknowledge)
+        self.engine = Engine(self._tools, held, self)
         try:
             await self._resume(over)
             self.stage = self._reader(held, self.engine)
@@ -171,7 +175,7 @@ class ExecutionService:
             decision = understood(self._wiring, StreamName.APPLY_RESULT, entry, now, Decision)
             if not isinstance(decision, Decision):
                 return decision
-            engine.admit(decision, entry.ref)
+            engine.admit(decision, entry)
             return Keep("close")
 
         return Stage(
@@ -179,7 +183,7 @@ class ExecutionService:
             name=NAME,
             role=NAME,
             prefix=self._wiring.streams.prefix,
-            source=self._wiring.streams.full(StreamName.APPLY_RESULT),
+            source=self._source,
             group=self._tools.group,
             dead_letters=self._wiring.streams.full(StreamName.DEAD_LETTER),
             producer=self._wiring.producer,
@@ -189,7 +193,7 @@ class ExecutionService:
             monotonic=self._monotonic,
             claim_idle_ms=0,
             in_flight=lambda: engine.held,
-            free=lambda: self._settings.most_in_flight - engine.size,
+            free=self.room,
         )
 
     async def _tell(self, pulse: Pulse) -> None:
@@ -198,10 +202,37 @@ class ExecutionService:
         except RedisError as error:
             log.warning("pulse_not_told", error=str(error))
 
-    async def _acknowledge(self, entries: Sequence[EntryRef]) -> None:
-        """Entries whose close had ended before they came."""
-        source = self._wiring.streams.full(StreamName.APPLY_RESULT)
-        await acknowledge(self._wire, source, self._tools.group, [entry.entry_id for entry in entries])
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        """Entries whose close was made already."""
+        ids = [entry.ref.entry_id for entry in entries]
+        await acknowledge(self._wire, self._source, self._tools.group, ids)
+
+    async def bury(self, entries: Sequence[Entry], why: Unreadable) -> None:
+        """Entries that ask for something else under the name of a close that was made."""
+        dead_letters, producer = StreamName.DEAD_LETTER, self._wiring.producer
+        ends = [
+            Finish(
+                entry.ref.entry_id,
+                (
+                    self._wiring.event(
+                        dead_letters,
+                        dead_letter(entry.ref, entry.fields, why, producer, self._tools.wall()),
+                    ),
+                ),
+            )
+            for entry in entries
+        ]
+        await finish(self._wire, self._source, self._tools.group, ends)
+
+    @property
+    def _source(self) -> str:
+        return self._wiring.streams.full(StreamName.APPLY_RESULT)
+
+    def room(self) -> int:
+        """How many more decisions may come in. Closes that wait for one of the same symbol take no room, up to a limit."""
+        if self.engine is None:
+            return 0
+        return min(self._settings.most_in_flight - self.engine.active, MOST_HELD - self.engine.size)
 
     async def _keep(self, held: Lease, over: asyncio.Event, done: asyncio.Event) -> None:
         """Renew until done. A lease that can't be renewed in time is lost, whoever has it now."""
@@ -209,7 +240,7 @@ class ExecutionService:
         while not await wait_set(done, RENEW_S):
             asked_at = self._monotonic()
             try:
-                renewed = await lease.renew(self._wire, self.keys, held)
+                renewed = await lease.renew(self._lease_wire, self.keys, held)
                 self._log_answers = True
                 if renewed:
                     renewed_at = asked_at
@@ -226,7 +257,7 @@ class ExecutionService:
 
     async def _give_up(self, held: Lease) -> None:
         try:
-            await lease.drop(self._wire, self.keys, held)
+            await lease.drop(self._lease_wire, self.keys, held)
         except RedisError as error:
             log.warning("lease_not_dropped", error=str(error), remedy="it runs out by itself")
 

@@ -14,12 +14,16 @@ Read = steps.ReadPosition | steps.ReadHistory | steps.QueryOrder | steps.ReadTra
 
 
 class Observer(msgspec.Struct, frozen=True):
-    """The reads of one close. ``now`` is the venue's time in milliseconds. What can't be read raises ``VenueError``."""
+    """The reads of one close. What can't be read raises ``VenueError``.
+
+    ``now`` is the wall clock, ``ahead`` how far the venue's is ahead of it: milliseconds.
+    """
 
     venue: Venue
     symbol: str
     position_side: PositionSide
     now: Callable[[], int]
+    ahead: Callable[[], int]
 
     async def read(self, effect: Read) -> steps.AnyEvent:
         """Perform the read that the effect asks for."""
@@ -29,7 +33,11 @@ class Observer(msgspec.Struct, frozen=True):
             case steps.ReadHistory():
                 trades = await self.venue.trades_since(self.symbol, effect.since)
                 return steps.HistoryRead(
-                    now=self.now(), position=effect.position, rules=effect.rules, trades=tuple(trades)
+                    now=self.now(),
+                    ahead=self.ahead(),
+                    position=effect.position,
+                    rules=effect.rules,
+                    trades=tuple(trades),
                 )
             case steps.QueryOrder():
                 return await self._order(effect.client_order_id)
@@ -44,7 +52,7 @@ class Observer(msgspec.Struct, frozen=True):
         if rules is None:
             return steps.NotListed(now=self.now())
         position = await self.venue.position(self.symbol, self.position_side)
-        return steps.PositionRead(now=self.now(), position=position, rules=rules)
+        return steps.PositionRead(now=self.now(), ahead=self.ahead(), position=position, rules=rules)
 
     async def _order(self, client_order_id: str) -> steps.AnyEvent:
         """The time is read first: a "not found" counts only when it was asked for after the deadline."""
@@ -56,6 +64,7 @@ class Observer(msgspec.Struct, frozen=True):
 
     async def _evidence(self, since: int) -> Evidence:
         begun_at = await self.venue.server_time()
+        position = await self.venue.position(self.symbol, self.position_side)
         orders = await self.venue.orders_since(self.symbol, since)
         trades = await self.venue.trades_since(self.symbol, since)
         listed = {order.order_id for order in orders}
@@ -64,5 +73,4 @@ class Observer(msgspec.Struct, frozen=True):
             older = await self.venue.order_by_id(self.symbol, order_id)
             if older is not None:
                 orders.append(older)
-        position = await self.venue.position(self.symbol, self.position_side)
         return Evidence(begun_at=begun_at, orders=tuple(orders), trades=tuple(trades), position=position)

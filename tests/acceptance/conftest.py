@@ -1,4 +1,4 @@
-"""What the acceptance tests share. A plugin and no ``conftest.py``, since the type checker knows one of that name already."""
+"""What the acceptance tests share."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -8,9 +8,9 @@ from typing import Final
 
 import pytest
 import pytest_asyncio
-from world import Scenario
 
 from sureclose.streams.embedded import EmbeddedServer
+from tests.acceptance.world import Scenario
 
 AT_ONCE: Final = 6
 """Scenarios mostly wait, for a dead process's lease to run out or for a window to pass; starts need a processor."""
