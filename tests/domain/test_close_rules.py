@@ -155,6 +155,53 @@ def concluded(step: steps.Step) -> str:
     return str(step.effect.ended.outcome)
 
 
+def flat_to_the_end(step: steps.Step) -> steps.Step:
+    """A flat read is believed after a look at the trades; here there are none."""
+    assert isinstance(step.effect, steps.ReadHistory)
+    return after(step.state, history_read(step.effect.position))
+
+
+def test_a_flat_read_that_lags_behind_a_trade_is_read_again() -> None:
+    """The position was opened just before the decision, and the read does not show it yet."""
+    flat = position("0", at=START - 5_000, requested_at=START)
+    step = after(waiting(decision()), read(flat))
+    assert isinstance(step.effect, steps.ReadHistory)
+    opened = trade("10", at=START - 100)
+    assert isinstance(after(step.state, history_read(flat, opened)).effect, steps.ReadPosition)
+
+
+def test_a_part_is_not_taken_of_a_position_that_lags_behind_its_trades() -> None:
+    """Another client has halved it, and half of what the read shows would be all of what is there."""
+    stale = position("10", at=START - 5_000, requested_at=START)
+    step = after(waiting(decision(fraction="0.5")), read(stale))
+    assert isinstance(step.effect, steps.ReadHistory)
+    halved = trade("-5", at=START - 100)
+    assert isinstance(after(step.state, history_read(stale, halved)).effect, steps.ReadPosition)
+    later = trade("-5", at=START + 1)
+    assert isinstance(after(step.state, history_read(stale, later)).effect, steps.PassGate)
+
+
+def test_an_end_without_fills_is_looked_at_again_before_it_is_believed() -> None:
+    """A venue whose order query lags says EXPIRED with nothing executed of an order that was filled."""
+    state = after(in_flight(), seen(order(status="EXPIRED", executed="0"))).state
+    assert isinstance(state, Working)
+    nothing = steps.TradesRead(now=START, trades=())
+    for _ in range(POLICY.not_found_answers + 2):
+        step = after(state, nothing)
+        assert not isinstance(step.state, Waiting)
+        state = step.state
+    filled = after(state, seen(order(status="FILLED", executed="10"), Via.QUERY))
+    assert filled.effect == steps.ReadTrades(order_id=1)
+
+
+def test_more_fills_of_an_order_that_was_believed_ended_are_counted() -> None:
+    """The remainder comes from all fills of our own orders, whenever the venue shows them."""
+    known: list[facts.AnyFact] = [admitted(), sized(), sending()]
+    known.append(facts.Filled(order=order(status="EXPIRED", executed="0"), trades=()))
+    step = after(fold(known), seen(order(status="FILLED", executed="10")))
+    assert step.effect == steps.ReadTrades(order_id=1)
+
+
 # Receive -----------------------------------------------------------------------------------------------------------
 
 
@@ -295,7 +342,7 @@ def test_a_read_older_than_the_decisions_own_is_read_again_even_if_it_says_flat(
         step = after(state, stale)
         assert isinstance(step.effect, steps.ReadPosition)
         state = step.state
-    assert concluded(after(state, stale)) == "ALREADY_FLAT"
+    assert concluded(flat_to_the_end(after(state, stale))) == "ALREADY_FLAT"
     assert isinstance(after(waiting(the), read(position("10", at=START - 200))).effect, steps.PassGate)
 
 
@@ -479,7 +526,7 @@ def test_reduce_only_refused_after_a_long_outage_still_reads_the_position_first(
     known.append(sending(POLICY.setbacks + 3))
     step = after(fold(known), refused(Class.FLAT_CHECK))
     assert isinstance(step.effect, steps.ReadPosition)
-    assert concluded(after(step.state, read(position("0")))) == "ALREADY_FLAT"
+    assert concluded(flat_to_the_end(after(step.state, read(position("0"))))) == "ALREADY_FLAT"
 
 
 def test_refusals_in_a_row_come_to_an_end() -> None:
@@ -590,9 +637,8 @@ def test_an_order_seen_after_it_was_declared_dead_is_counted() -> None:
 
 
 def test_an_order_that_shows_up_while_an_outcome_waits_to_be_published_undoes_it() -> None:
-    step = after(
-        fold([admitted(), sized(), sending(1), facts.NotSent(attempt=1, reason="?")]), read(position("0"))
-    )
+    known: list[facts.AnyFact] = [admitted(), sized(), sending(1), facts.NotSent(attempt=1, reason="?")]
+    step = flat_to_the_end(after(fold(known), read(position("0"))))
     assert concluded(step) == "ALREADY_FLAT"
     step = after(step.state, seen(order(1)))
     assert isinstance(step.state, Working)
@@ -600,7 +646,7 @@ def test_an_order_that_shows_up_while_an_outcome_waits_to_be_published_undoes_it
 
 
 def test_news_of_what_is_known_changes_no_outcome() -> None:
-    step = after(fold([admitted()]), read(position("0")))
+    step = flat_to_the_end(after(fold([admitted()]), read(position("0"))))
     assert concluded(after(step.state, seen(order(attempt=9)))) == "ALREADY_FLAT"
 
 
@@ -737,7 +783,7 @@ def test_a_flat_position_that_somebody_closed_in_between_is_flat() -> None:
 
 
 def test_a_partial_close_that_lost_its_position_is_not_carried_over_to_the_other_side() -> None:
-    history = run(fraction="0.5", fates=(Fate(parts=(10,)),), foreign=(Foreign(20, -15_000),), latency=10)
+    history = run(fraction="0.5", fates=(Fate(parts=(10,)),), foreign=(Foreign(30, -15_000),), latency=10)
     assert history.said == "REDUCED(position_changed)"
     assert history.filled == milli(400)
 

@@ -80,9 +80,11 @@ def test_two_moves_that_cancel_each_other_do_not_hide_one_of_ours() -> None:
     assert isinstance(weighed(evidence(position("10", at=START + 6), ours, theirs)), Contradiction)
 
 
-def test_a_position_that_lags_behind_its_trades_contradicts() -> None:
+def test_others_trades_after_the_positions_last_change_are_not_counted() -> None:
+    """The position is read first; on an active account trades go on while the rest is read."""
     sold = trade("-4", at=START + 5)
-    assert isinstance(weighed(evidence(position("10", at=READ_AT), sold)), Contradiction)
+    assert isinstance(weighed(evidence(position("10", at=READ_AT), sold)), Dead)
+    assert isinstance(weighed(evidence(position("14", at=READ_AT), sold)), Contradiction)
 
 
 def test_trades_before_the_attempts_own_read_explain_nothing() -> None:

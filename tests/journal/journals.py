@@ -106,7 +106,7 @@ class Desk:
             chain,
             held or self.lease,
             component=component,
-            intent_id=f"intent-{chain.plan_id}",
+            warranted_intent=f"intent-{chain.plan_id}",
             symbol=symbol,
             position_side="BOTH",
             attempt=attempt,

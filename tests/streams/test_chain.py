@@ -43,7 +43,13 @@ async def test_a_kill_of_consumers_in_mid_stream_loses_nothing_and_doubles_nothi
 ) -> None:
     async def child() -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable, copying.__file__, log_url, log_prefix, stdout=asyncio.subprocess.DEVNULL
+            sys.executable,
+            "-m",
+            copying.__name__,
+            log_url,
+            log_prefix,
+            cwd=Path(__file__).parents[2],
+            stdout=asyncio.subprocess.DEVNULL,
         )
 
     children = [await child(), await child()]

@@ -154,19 +154,22 @@ def _trades(state: Working, event: steps.TradesRead, policy: Policy) -> Step:
     if total:
         return settled(state, facts.Filled(order=order, trades=event.trades), policy)
     sending = _attempt_of(state)
-    return Step(after, (), steps.GatherEvidence(since=evidence_since(sending)))
+    since = 0 if sending is None else evidence_since(sending)
+    return Step(after, (), steps.GatherEvidence(since=since))
 
 
-def _attempt_of(state: Working) -> facts.Sending:
+def _attempt_of(state: Working) -> facts.Sending | None:
+    """The attempt that the order is of: an order is worked only when it carries the id of one."""
     own = state.order.client_order_id
-    return next(sending for sending in state.progress.attempts if sending.client_order_id == own)
+    return next((sending for sending in state.progress.attempts if sending.client_order_id == own), None)
 
 
 def _ended_empty(state: Working, evidence: Evidence, policy: Policy) -> Step:
     """Nothing was executed when no trade of the order is listed and others' trades explain the position."""
     order = state.order
     own = [trade for trade in evidence.trades if trade.order_id == order.order_id]
-    before = _attempt_of(state).position
-    if own or order.status == "FILLED" or not explained(before, evidence.position, evidence.trades):
+    sending = _attempt_of(state)
+    known = sending is not None and explained(sending.position, evidence.position, evidence.trades)
+    if own or order.status == "FILLED" or not known:
         return again(msgspec.structs.replace(state, doubts=Doubts()), policy)
     return settled(state, facts.Filled(order=order, trades=()), policy)

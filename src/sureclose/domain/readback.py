@@ -49,8 +49,7 @@ def _not_flat(state: Confirming, event: steps.HistoryRead, policy: Policy) -> St
     """
     progress, position = state.progress, event.position
     if position.amount == 0:
-        assert progress.sized is not None
-        if progress.sized.position.amount + moved(event.trades) != 0:
+        if progress.sized is None or progress.sized.position.amount + moved(event.trades) != 0:
             return again(state, policy)
         return conclude(progress, Outcome(OutcomeKind.FLAT), (), position)
     others = [trade for trade in event.trades if trade.order_id not in progress.order_ids]

@@ -84,6 +84,9 @@ def _sized_or_gated(
         return again(state, policy)
     if position.amount == 0 and progress.trades:
         return conclude(progress, Outcome(OutcomeKind.FLAT), (), position)
+    wrong = not_the_same(progress, position)
+    if wrong:
+        return stop(progress, wrong)
     since, doubtful_until = reference(progress, event.ahead)
     changed = position.update_time > since
     # All of what is there, when it is there, needs no second look; a part of it, or nothing, is only as good as the read.
@@ -100,9 +103,6 @@ def _sized_or_gated(
         return stop(progress, "expired")
     if progress.ending:
         return stop(progress, progress.ending)
-    wrong = not_the_same(progress, position)
-    if wrong:
-        return stop(progress, wrong)
     news = [trade for trade in shown(history or (), position) if trade.time > since]
     if went_through_zero(position.amount, news, doubtful_until):
         return stop(progress, "position_reopened")

@@ -23,6 +23,7 @@ from sureclose.domain.market import OrderReport, Refusal
 from sureclose.domain.outcome import OutcomeKind, Report
 from sureclose.domain.planning import planned_id
 from sureclose.domain.policy import Policy
+from sureclose.domain.report import report_of
 from sureclose.domain.words import PositionSide
 from sureclose.journal.lease import Lease
 from sureclose.journal.store import Announcement, Chain, Fenced, Journal, Verdict
@@ -390,6 +391,8 @@ class Closing:
 
     async def _publish(self, ended: Ended) -> steps.AnyEvent:
         tools, decision = self._tools, self.decision
+        concluded = self.state
+        assert isinstance(concluded, Concluded)
         reach(FaultPoint.BEFORE_PUBLISH)
         await tools.journal.publish(
             self._chain,
@@ -399,10 +402,10 @@ class Closing:
             position_side=self._side,
             group=tools.group,
             entries=() if self.judged is None else (self.judged,),
-            announce=lambda evidence: tools.announce(self._report(ended, evidence), decision),
+            announce=lambda evidence: tools.announce(report_of(concluded, evidence), decision),
         )
         reach(FaultPoint.AFTER_PUBLISH)
-        report = self._report(ended, self._chain.head.hash)
+        report = report_of(concluded, self._chain.head.hash)
         log.info(
             "closed",
             plan_id=self.plan_id,
@@ -413,28 +416,6 @@ class Closing:
         )
         tools.witness.ended(report)
         return steps.Published(now=self._now(), ended=ended)
-
-    def _report(self, ended: Ended, evidence: str) -> Report:
-        assert isinstance(self.state, Concluded)
-        progress, decision = self.state.progress, self.decision
-        filled = progress.filled
-        after = ended.position_after
-        before = progress.sized.position if progress.sized is not None else after
-        return Report(
-            intent_id=decision.intent_id,
-            plan_id=decision.plan_id,
-            symbol=decision.symbol,
-            position_side=decision.position_side,
-            outcome=ended.outcome,
-            executed=bool(filled) and ended.outcome.kind in {OutcomeKind.FLAT, OutcomeKind.REDUCED},
-            filled_qty=filled,
-            avg_price=progress.average_price,
-            position_before=None if before is None else before.amount,
-            position_after=None if after is None else after.amount,
-            order_ids=progress.order_ids,
-            client_order_ids=tuple(order.client_order_id for order in progress.orders),
-            evidence=evidence,
-        )
 
     # Small things ------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,30 @@
+"""What others are told of a close that has come to its outcome."""
+
+from sureclose.domain.close import Concluded
+from sureclose.domain.outcome import OutcomeKind, Report
+
+
+def report_of(concluded: Concluded, evidence: str) -> Report:
+    """The report; ``evidence`` is the hash of the close's last record.
+
+    Executed is what the venue's trades say and a later position read confirmed: a close that ended otherwise was not.
+    """
+    progress, ended = concluded.progress, concluded.ended
+    decision, after = progress.decision, ended.position_after
+    before = progress.sized.position if progress.sized is not None else after
+    confirmed = ended.outcome.kind in {OutcomeKind.FLAT, OutcomeKind.REDUCED}
+    return Report(
+        intent_id=decision.intent_id,
+        plan_id=decision.plan_id,
+        symbol=decision.symbol,
+        position_side=decision.position_side,
+        outcome=ended.outcome,
+        executed=confirmed and bool(progress.filled),
+        filled_qty=progress.filled,
+        avg_price=progress.average_price,
+        position_before=None if before is None else before.amount,
+        position_after=None if after is None else after.amount,
+        order_ids=progress.order_ids,
+        client_order_ids=tuple(order.client_order_id for order in progress.orders),
+        evidence=evidence,
+    )
