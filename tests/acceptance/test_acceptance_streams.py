@@ -342,6 +342,39 @@ async def test_an_approval_that_has_expired_is_skipped_and_does_not_burn_the_pla
     await deployment.exchange.closed_once(held)
 
 
+async def test_a_fresh_approval_right_behind_a_stale_one_of_the_same_plan_is_executed(
+    deployment: World,
+) -> None:
+    held, plan_id = await deployment.exchange.open(9), token()
+    await deployment.log.add("apply.result", decision(held, plan_id, timestamp=str(now_ms() - 90_000)))
+    await deployment.log.add("apply.result", decision(held, plan_id))
+
+    async def both() -> bool | None:
+        said = [outcome["outcome"] for outcome in await deployment.log.outcomes(plan_id)]
+        return said == ["SKIPPED", "FLAT"] or None
+
+    await eventually("the stale one is skipped, and the fresh one closes", both)
+    await deployment.exchange.closed_once(held)
+    await deployment.log.consumed_all()
+
+
+async def test_another_close_under_the_name_of_one_that_was_made_is_no_duplicate(deployment: World) -> None:
+    """It may not vanish: whoever named it has an open position and no other word of it."""
+    one, other = await deployment.exchange.open(9), await deployment.exchange.open(9)
+    plan_id = token()
+    await deployment.log.add("apply.result", decision(one, plan_id))
+    await deployment.log.add("apply.result", decision(other, plan_id))
+    await deployment.log.outcome(plan_id)
+    await deployment.exchange.closed_once(one)
+    await deployment.log.consumed_all()
+    await deployment.exchange.untouched(other)
+    letters = [
+        letter for _, letter in await deployment.log.entries("dead.letter") if plan_id in letter["entry"]
+    ]
+    assert len(letters) == 1
+    assert plan_id in letters[0]["reason"]
+
+
 # Another position than the one that was decided on -----------------------------------------------------------------
 
 
