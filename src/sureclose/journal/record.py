@@ -1,7 +1,8 @@
 """Records and their chain: each close has one SHA-256 chain, so any change to what was recorded shows."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 
 import msgspec
 
@@ -62,17 +63,26 @@ class Writer(msgspec.Struct, frozen=True):
 
 
 def extend(
-    head: Head, plan_id: str, known: Iterable[AnyFact], writer: Writer, at: int
+    head: Head,
+    plan_id: str,
+    known: Iterable[AnyFact],
+    writer: Writer,
+    at: int,
+    noted_at: Sequence[int] = (),
 ) -> tuple[Head, list[Record]]:
-    """The records that put the facts on the chain, and where it stands with them."""
+    """The records that put the facts on the chain, and where it stands with them.
+
+    ``noted_at`` has the times of the first facts, ``at`` is that of the others.
+    """
     records = []
-    for fact in known:
+    for fact, when in zip_longest(known, noted_at, fillvalue=at):
+        assert not isinstance(fact, int)
         body = _encoder.encode(
             Body(
                 account=writer.account,
                 plan_id=plan_id,
                 seq=head.length + 1,
-                at=at,
+                at=when,
                 worker=writer.worker,
                 epoch=writer.epoch,
                 previous=head.hash,

@@ -59,6 +59,14 @@ class Chain:
         self.plan_id = plan_id
         self.head = head
         self.unwritten: list[AnyFact] = []
+        self.noted_at: list[int] = []
+        """When the first of them were noted; the others are as old as their writing."""
+
+    def note(self, known: Iterable[AnyFact], at: int) -> None:
+        """Facts to be written later, with the time at which they became known (wall clock milliseconds)."""
+        for fact in known:
+            self.unwritten.append(fact)
+            self.noted_at.append(at)
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -243,7 +251,7 @@ class Journal:
     ) -> tuple[Head, list[bytes | str | int]]:
         writer = Writer(self.keys.account, lease.owner, lease.epoch)
         known = [*chain.unwritten, *more]
-        head, records = extend(chain.head, chain.plan_id, known, writer, self._wall())
+        head, records = extend(chain.head, chain.plan_id, known, writer, self._wall(), chain.noted_at)
         args: list[bytes | str | int] = [len(records)]
         for record in records:
             args += [record.kind, record.body, record.hash]
@@ -252,6 +260,7 @@ class Journal:
     def _written(self, chain: Chain, head: Head) -> None:
         chain.head = head
         chain.unwritten = []
+        chain.noted_at = []
 
     async def _call(self, script: Script, keys: list[str], args: list[bytes | str | int]) -> Verdict:
         reply = await script.call(self._wire, keys, args)

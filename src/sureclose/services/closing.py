@@ -178,7 +178,7 @@ class Closing:
     def _step(self, event: steps.AnyEvent) -> steps.AnyEffect:
         step = decide(self.state, event, self._tools.policy)
         self.state = step.state
-        self._chain.unwritten += step.facts
+        self._chain.note(step.facts, self._now())
         return step.effect
 
     async def _drive(self, effect: steps.AnyEffect, lane: Lane) -> None:
