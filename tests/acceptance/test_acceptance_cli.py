@@ -126,7 +126,7 @@ async def test_a_fraction_out_of_range_is_a_usage_error(deployment: World) -> No
     for done in await asyncio.gather(
         *(deployment.command("close", "ETHUSDT", f"--fraction={fraction}") for fraction in fractions)
     ):
-        assert done.code == 2, done
+        assert done.code == 4, done
         assert "half is 0.5" in done.err
         assert done.out == ""
 
@@ -386,7 +386,7 @@ async def _old_redis() -> AsyncIterator[int]:
 
 async def test_a_role_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
     done = await command("run", "--roles", "execution,nosuch", folder=tmp_path)
-    assert done.code == 2
+    assert done.code == 4
     assert "nosuch" in done.err
     assert "apply-layer" in done.err
 

@@ -211,6 +211,7 @@ def test_a_reader_that_never_read_fails_once_it_should_have(health: Health, cloc
         ({"log_reachable": False}, "log", Level.FAIL),
         ({"clock": ClockVitals(trusted=False, error_ms=None)}, "venue_clock", Level.FAIL),
         ({"clock": ClockVitals(trusted=False, error_ms=7)}, "venue_clock", Level.WARN),
+        ({"clock": ClockVitals(trusted=True, error_ms=7, silent_s=46.0)}, "venue_clock", Level.FAIL),
         ({"clock": ClockVitals(trusted=True, error_ms=501)}, "venue_clock", Level.WARN),
         ({"user_stream": UserStreamVitals(down_since=990.0)}, "user_stream", Level.OK),
         ({"user_stream": UserStreamVitals(down_since=970.0)}, "user_stream", Level.WARN),

@@ -8,12 +8,16 @@ from sureclose import __version__
 from sureclose.cli.close import close
 from sureclose.cli.configuring import new_config, show_config
 from sureclose.cli.doctor import doctor
+from sureclose.cli.exits import Exit
 from sureclose.cli.logs import configure as configure_logs
 from sureclose.cli.prove import prove
 from sureclose.cli.run import run
 from sureclose.cli.session import Options
 from sureclose.cli.trace import trace
 from sureclose.paper.command import paper
+
+# 2 is "not found" here: a command line that is not understood is a matter of configuration.
+click.UsageError.exit_code = Exit.CONFIG
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -32,7 +36,7 @@ from sureclose.paper.command import paper
 def main(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> None:
     """An approved decision to CLOSE becomes exactly one confirmed reducing order on Binance USD-M futures.
 
-    Exit codes: 0 done, 1 error, 2 not found, 3 not running, 4 configuration, 5 timeout, 6 outcome unknown,
+    Exit codes: 0 done, 1 error, 2 not found, 3 not running, 4 configuration or usage, 5 timeout, 6 outcome unknown,
     7 frozen or not authorised.
     """
     configure_logs(verbose=verbose)

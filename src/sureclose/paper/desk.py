@@ -183,7 +183,9 @@ class Desk:
         if self.ledger.dual_side:
             side = "LONG" if seed.amount > 0 else "SHORT"
         now = self.clock()
-        return Seeded(now, now - _DAY_MS, seed.symbol, side, seed.amount, seed.entry_price)
+        # No position is older than the last trade of its symbol.
+        since = max(now - _DAY_MS, self.ledger.position(seed.symbol, side).update_time)
+        return Seeded(now, since, seed.symbol, side, seed.amount, seed.entry_price)
 
     def sweep(self) -> None:
         """Let time act: fill resting orders that prices reached, expire what is due."""

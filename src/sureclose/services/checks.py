@@ -43,6 +43,8 @@ class HealthRules(msgspec.Struct, frozen=True, kw_only=True):
     """A read ends after at most 1 s, with entries or without: ten that are missing are no calm."""
     clock_error_ms: int = 500
     """A quarter of the default window."""
+    venue_silent_s: float = 45.0
+    """Its time is asked every 20 s (venue.clock_interval_ms): two answers are missing."""
     stream_down_s: float = 30.0
 
 
@@ -189,6 +191,9 @@ def venue_clock(vitals: Vitals, rules: HealthRules) -> Iterator[Check]:
     if clock.error_ms is None:
         remedy = "no order can be sent before: check the network and venue.base_url"
         yield Check("venue_clock", Level.FAIL, "not measured yet", remedy)
+    elif clock.silent_s > rules.venue_silent_s:
+        detail = f"the venue has not told its time for {clock.silent_s:.0f} s"
+        yield Check("venue_clock", Level.FAIL, detail, "check that the venue can be reached")
     elif not clock.trusted:
         yield Check(
             "venue_clock", Level.WARN, "contradicted by the venue", "measured again before the next order"

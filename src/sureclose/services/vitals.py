@@ -46,14 +46,20 @@ class StageVitals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClockVitals(msgspec.Struct, frozen=True, kw_only=True):
-    """``error_ms`` is None before the first measurement; ``trusted`` is false after the venue contradicted it."""
+    """``error_ms`` is None before the first measurement; ``trusted`` is false after the venue contradicted it.
+
+    ``silent_s`` is how long ago the venue last told its time.
+    """
 
     trusted: bool
     error_ms: int | None
+    silent_s: float = 0.0
 
     @classmethod
     def of(cls, clock: VenueClock) -> Self:
-        return cls(trusted=clock.trusted, error_ms=clock.error_ms() if clock.measured else None)
+        if not clock.measured:
+            return cls(trusted=clock.trusted, error_ms=None)
+        return cls(trusted=clock.trusted, error_ms=clock.error_ms(), silent_s=clock.silent_s())
 
 
 class UserStreamVitals(msgspec.Struct, frozen=True, kw_only=True):

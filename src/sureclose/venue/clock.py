@@ -66,6 +66,7 @@ class VenueClock:
         self._steady = steady
         self._bounds: _Bounds | None = None
         self._doubtful = True
+        self._heard_at: float | None = None
         self.steps = 0
         """How often a sample contradicted the estimate: the venue's clock was set, or this machine stood still."""
 
@@ -99,6 +100,7 @@ class VenueClock:
                 best = bounds
         if best is None:
             return
+        self._heard_at = now
         old = self._bounds.moved(now) if self._bounds is not None else None
         if old is None:
             self._bounds = best
@@ -130,6 +132,12 @@ class VenueClock:
     def error_ms(self) -> int:
         """How far ``now`` may be off, in milliseconds."""
         return math.ceil(self._current().width / 2)
+
+    def silent_s(self) -> float:
+        """Seconds since the venue last told its time."""
+        if self._heard_at is None:
+            raise ClockUnknown
+        return self._steady() - self._heard_at
 
     def skew_ms(self) -> int:
         """Venue minus local wall clock, for people: what the machine's own clock would have got wrong."""
