@@ -98,7 +98,12 @@ def _venue(config: Config, host: Host) -> tuple[VenueSettings, Credentials]:
     """The venue's address and keys: the embedded exchange's own, or what is configured."""
     paper = host.runtime.paper
     if paper is not None:
-        settings = msgspec.structs.replace(config.venue, base_url=paper.rest, stream_url=paper.stream)
+        settings = msgspec.structs.replace(
+            config.venue,
+            base_url=paper.rest,
+            stream_url=paper.stream,
+            count_limits=config.venue.count_limits and config.paper.limits == "real",
+        )
         return settings, Credentials(Secret(paper.api_key), Secret(paper.api_secret))
     if hosts_paper(config):
         raise ConfigError(

@@ -16,7 +16,7 @@ from sureclose.services.authority_events import authority_event
 from sureclose.streams.encode import encode_intent
 from sureclose.streams.groups import stream_info
 from sureclose.streams.names import StreamName
-from sureclose.streams.wire import Wire, pairs
+from sureclose.streams.wire import Wire, texts
 
 VALID_MS = 60_000
 """How long a person's wish is good for, and with it the warrant."""
@@ -123,7 +123,7 @@ async def news_of(session: Session, asked: Asked) -> AsyncIterator[News]:
             for stream, entries in reply or ():
                 for entry_id, flat in entries:
                     since[stream.decode()] = entry_id.decode()
-                    found = _news(session, stream.decode(), _texts(flat), asked.plan_id)
+                    found = _news(session, stream.decode(), texts(flat), asked.plan_id)
                     if found is None:
                         continue
                     yield found
@@ -141,12 +141,6 @@ def _news(session: Session, stream: str, fields: dict[str, str], plan_id: str) -
     if fields.get("executed") == "True":
         return None
     return News(Stage.DECIDED if fields.get("approved") == "True" else Stage.STOPPED, fields)
-
-
-def _texts(flat: list[bytes]) -> dict[str, str]:
-    return {
-        name.decode(errors="replace"): value.decode(errors="replace") for name, value in pairs(flat).items()
-    }
 
 
 async def _executor(session: Session) -> None:

@@ -11,7 +11,7 @@ from sureclose.domain.times import iso_ms
 from sureclose.journal.record import Body
 from sureclose.operate.session import Session
 from sureclose.streams.names import StreamName
-from sureclose.streams.wire import id_key, pairs
+from sureclose.streams.wire import id_key, texts
 
 _SEARCHED = 20_000
 """How many of the newest entries of a stream are searched for a plan that never reached the journal."""
@@ -102,7 +102,7 @@ async def _entry(session: Session, ref: EntryRef) -> list[Moment]:
                 facts={"trimmed": True},
             )
         ]
-    return [_stream_moment(session, ref, _texts(found[0][1]))]
+    return [_stream_moment(session, ref, texts(found[0][1]))]
 
 
 def _stream_moment(session: Session, ref: EntryRef, fields: dict[str, str]) -> Moment:
@@ -121,7 +121,7 @@ async def _published(session: Session, plan_id: str, since: int) -> AsyncIterato
         for _ in range(_SEARCHED // _PAGE):
             page = await session.wire.execute_command(b"XRANGE", stream, start, b"+", b"COUNT", _PAGE)
             for entry_id, flat in page:
-                fields = _texts(flat)
+                fields = texts(flat)
                 if fields.get("plan_id") == plan_id and "outcome" in fields:
                     yield _stream_moment(session, EntryRef(stream, entry_id.decode()), fields)
             if len(page) < _PAGE:
@@ -138,7 +138,7 @@ async def _never_executed(session: Session, plan_id: str) -> Trace | None:
         for _ in range(_SEARCHED // _PAGE):
             page = await session.wire.execute_command(b"XREVRANGE", stream, end, b"-", b"COUNT", _PAGE)
             for entry_id, flat in page:
-                fields = _texts(flat)
+                fields = texts(flat)
                 if fields.get("plan_id") == plan_id:
                     moments.append(_stream_moment(session, EntryRef(stream, entry_id.decode()), fields))
             if len(page) < _PAGE:
@@ -151,9 +151,3 @@ async def _never_executed(session: Session, plan_id: str) -> Trace | None:
     causes = [ref for ref in moments[0].facts.get("cause", "").split() if "@" in ref]
     before = [moment for ref in causes for moment in await _entry(session, EntryRef.parse(ref))]
     return Trace(plan_id=plan_id, intent_id=intent_id, state="not executed", moments=(*before, *moments))
-
-
-def _texts(flat: list[bytes]) -> dict[str, str]:
-    return {
-        name.decode(errors="replace"): value.decode(errors="replace") for name, value in pairs(flat).items()
-    }

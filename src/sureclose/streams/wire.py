@@ -30,6 +30,12 @@ def pairs(reply: list[Any]) -> dict[bytes, Any]:
     return dict(zip(reply[::2], reply[1::2], strict=True))
 
 
+def texts(reply: list[Any]) -> dict[str, str]:
+    """An entry's fields for people to read; what is no UTF-8 is replaced."""
+    decoded = pairs(reply).items()
+    return {name.decode(errors="replace"): value.decode(errors="replace") for name, value in decoded}
+
+
 def error_code(error: Exception) -> str:
     """The first word of a server's error, which is its kind: NOGROUP, MISCONF and so on."""
     return str(error).split(" ", 1)[0]
