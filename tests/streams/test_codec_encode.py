@@ -247,3 +247,17 @@ def test_a_dead_letter_of_a_decoding_client_keeps_the_bytes_too() -> None:
 def test_what_is_no_dead_letter_is_not_unpacked(entry: str) -> None:
     with pytest.raises(ValueError):
         original_of(entry)
+
+
+def test_a_plan_says_its_one_step() -> None:
+    wish = {name: getattr(INTENT, name) for name in INTENT.__struct_fields__}
+    fields = encode_plan(Plan(**wish, plan_id="p1"), US, NOW)
+    assert json.loads(fields["steps"]) == [
+        {
+            "step": "REDUCE",
+            "type": "market_reduce_only",
+            "side": "close",
+            "fraction": "0.50",
+            "quantity": "1.5",
+        }
+    ]

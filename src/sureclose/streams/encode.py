@@ -33,8 +33,17 @@ def encode_intent(intent: Intent, producer: Producer, created_at_ms: int) -> dic
 def encode_plan(plan: Plan, producer: Producer, created_at_ms: int) -> dict[str, str]:
     """For ``apply.plan``."""
     return _wish(plan, producer, created_at_ms) | _said(
-        plan_id=plan.plan_id, reason_codes=_codes(plan.reason_codes)
+        plan_id=plan.plan_id, reason_codes=_codes(plan.reason_codes), steps=_steps(plan)
     )
+
+
+def _steps(plan: Plan) -> str:
+    """The one step of every plan: a market order that reduces, by how much as the plan says."""
+    amount = _said(
+        fraction="" if plan.fraction is None else plain(plan.fraction),
+        quantity="" if plan.quantity is None else plain(plan.quantity),
+    )
+    return json.dumps([{"step": "REDUCE", "type": "market_reduce_only", "side": "close", **amount}])
 
 
 def encode_decision(decision: Decision, producer: Producer, created_at_ms: int) -> dict[str, str]:
