@@ -91,13 +91,7 @@ class Gate:
         if route is None:
             method, _, path = call.route.partition(" ")
             raise VenueError(-5000, path=path, method=method)
-        house.limits.spend(
-            call.ip,
-            call.now,
-            weight=route.weigh(call.params),
-            orders_10s=route.orders_10s,
-            orders_1m=route.orders_1m,
-        )
+        spend(route, call)
         if route.security is not Security.NONE:
             check_key(request.headers.get("X-MBX-APIKEY"), house.api_key, call.ip)
         if route.security is Security.SIGNED:
@@ -127,6 +121,17 @@ def check_key(given: str | None, known: str, ip: str) -> None:
         raise VenueError(-2014)
     if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), known.encode()):
         raise VenueError(-2015, ip=ip)
+
+
+def spend(route: Route, call: Call) -> None:
+    """Count the call against the limits, whichever way it came; raises the refusal when they are exceeded."""
+    call.house.limits.spend(
+        call.ip,
+        call.now,
+        weight=route.weigh(call.params),
+        orders_10s=route.orders_10s,
+        orders_1m=route.orders_1m,
+    )
 
 
 def run(route: Route, call: Call) -> Reply:

@@ -13,7 +13,7 @@ from sureclose.paper import account_routes, market_routes, order_routes, service
 from sureclose.paper.call import Call, House, Route, Security
 from sureclose.paper.errors import VenueError
 from sureclose.paper.faults import HANG_UPS
-from sureclose.paper.gate import UNKNOWN, Reply, check_key, refused, run
+from sureclose.paper.gate import UNKNOWN, Reply, check_key, refused, run, spend
 from sureclose.paper.params import Params
 from sureclose.paper.signature import check_signature, check_window, payloads_of_json
 from sureclose.paper.wire import encode
@@ -177,13 +177,7 @@ class WsApi:
         route = METHODS.get(call.route)
         if route is None:
             raise VenueError(-1020)
-        house.limits.spend(
-            call.ip,
-            call.now,
-            weight=route.weigh(call.params),
-            orders_10s=route.orders_10s,
-            orders_1m=route.orders_1m,
-        )
+        spend(route, call)
         if route.security is not Security.NONE:
             check_key(call.params.text("apiKey"), house.api_key, call.ip)
         if route.security is Security.SIGNED:
