@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from sureclose.streams.clock import LogClock, Moment
 from sureclose.streams.connection import Log, LogSettings
 from sureclose.streams.encode import Producer
 from sureclose.streams.entry import Entry
@@ -43,7 +44,7 @@ def stage(
     log: Log,
     prefix: str,
     outcomes: Outcomes,
-    decide: Callable[[Entry, int], StageVerdict],
+    decide: Callable[[Entry, Moment], StageVerdict],
     *,
     source: str = "in",
     **options: Any,
@@ -59,14 +60,14 @@ def stage(
         producer=Producer("copier", "1", "here", 1),
         decide=decide,
         observe=outcomes.observe,
-        now_ms=lambda: time.time_ns() // 1_000_000,
+        clock=LogClock(lambda: time.time_ns() // 1_000_000, time.monotonic),
         monotonic=time.monotonic,
         **options,
     )
 
 
 def copier(log: Log, prefix: str, outcomes: Outcomes, source: str, target: str) -> Stage:
-    def decide(entry: Entry, now_ms: int) -> StageVerdict:
+    def decide(entry: Entry, at: Moment) -> StageVerdict:
         return Emit((Event(prefix + target, entry.fields),), "copied")
 
     return stage(log, prefix, outcomes, decide, source=source, free=lambda: 50)

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from sureclose.streams import slots
 from sureclose.streams import stage as stage_module
+from sureclose.streams.clock import Moment
 from sureclose.streams.connection import Log, LogSettings
 from sureclose.streams.deadletter import original_of
 from sureclose.streams.embedded import EmbeddedServer
@@ -37,12 +38,12 @@ def outcomes() -> Outcomes:
     return Outcomes()
 
 
-def by_n(verdicts: dict[bytes, Callable[[Entry], StageVerdict]]) -> Callable[[Entry, int], StageVerdict]:
-    return lambda entry, now_ms: verdicts[entry.fields[b"n"]](entry)
+def by_n(verdicts: dict[bytes, Callable[[Entry], StageVerdict]]) -> Callable[[Entry, Moment], StageVerdict]:
+    return lambda entry, at: verdicts[entry.fields[b"n"]](entry)
 
 
-def emit(prefix: str) -> Callable[[Entry, int], StageVerdict]:
-    return lambda entry, now_ms: Emit((Event(f"{prefix}out", entry.fields),), "copied")
+def emit(prefix: str) -> Callable[[Entry, Moment], StageVerdict]:
+    return lambda entry, at: Emit((Event(f"{prefix}out", entry.fields),), "copied")
 
 
 async def test_each_verdict_ends_its_entry_and_is_counted_with_its_reason(
@@ -77,7 +78,7 @@ async def test_a_batch_of_which_nothing_comes_is_acknowledged_and_counted(
     quick: Log, log_prefix: str, outcomes: Outcomes
 ) -> None:
     await add_many(quick, f"{log_prefix}in", 120)
-    async with running(stage(quick, log_prefix, outcomes, lambda entry, now_ms: Drop("stale"))):
+    async with running(stage(quick, log_prefix, outcomes, lambda entry, at: Drop("stale"))):
         await outcomes.reach(120)
     assert outcomes == {("from in", Kind.DROPPED, "stale"): 120}
     assert await pending(quick, log_prefix) == 0
@@ -90,7 +91,7 @@ async def test_a_kept_entry_is_neither_acknowledged_nor_handed_out_again_while_i
     monkeypatch.setattr(stage_module, "CLAIM_EVERY_S", 0.05)
     held: set[str] = set()
 
-    def decide(entry: Entry, now_ms: int) -> StageVerdict:
+    def decide(entry: Entry, at: Moment) -> StageVerdict:
         held.add(entry.ref.entry_id)
         return Keep("close")
 
@@ -139,7 +140,7 @@ async def test_an_entry_finished_by_another_is_counted_as_lost_and_not_published
 ) -> None:
     parts = urlsplit(log_url)
 
-    def decide(entry: Entry, now_ms: int) -> StageVerdict:
+    def decide(entry: Entry, at: Moment) -> StageVerdict:
         """Somebody else finishes the entry while we decide."""
         with redis.Redis(unix_socket_path=parts.path, password=parts.password) as other:
             assert other.xack(f"{log_prefix}in", GROUP, entry.ref.entry_id) == 1

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from structlog.testing import capture_logs
 
+from sureclose.streams.clock import Moment
 from sureclose.streams.connection import Log, LogSettings
 from sureclose.streams.deadletter import original_of
 from sureclose.streams.entry import Entry
@@ -28,8 +29,8 @@ def outcomes() -> Outcomes:
     return Outcomes()
 
 
-def by_n(verdicts: dict[bytes, Callable[[Entry], StageVerdict]]) -> Callable[[Entry, int], StageVerdict]:
-    return lambda entry, now_ms: verdicts[entry.fields[b"n"]](entry)
+def by_n(verdicts: dict[bytes, Callable[[Entry], StageVerdict]]) -> Callable[[Entry, Moment], StageVerdict]:
+    return lambda entry, at: verdicts[entry.fields[b"n"]](entry)
 
 
 def fail(entry: Entry) -> StageVerdict:
@@ -72,7 +73,7 @@ async def test_an_entry_of_very_many_fields_still_fits_its_dead_letter(
 ) -> None:
     fields: dict[str, str | bytes] = {f"{n}": "v" for n in range(5000)}
     await add(quick, f"{log_prefix}in", fields)
-    async with running(stage(quick, log_prefix, outcomes, lambda entry, now_ms: fail(entry))):
+    async with running(stage(quick, log_prefix, outcomes, lambda entry, at: fail(entry))):
         await outcomes.reach(1)
     (letter,) = await contents(quick, f"{log_prefix}dead")
     assert len(original_of(letter[b"entry"].decode())) == 5000
@@ -88,7 +89,7 @@ async def test_a_trimmed_pending_entry_is_reported_and_never_decided(
         entry_id = await add(quick, name, {"n": "1"})
         await deliver(quick, name, GROUP, consumer)
         await raw(quick, "XDEL", name, entry_id)
-    async with running(stage(quick, log_prefix, outcomes, lambda entry, now_ms: Drop("never said"))):
+    async with running(stage(quick, log_prefix, outcomes, lambda entry, at: Drop("never said"))):
         await outcomes.reach(2)
     assert outcomes == {("from in", Kind.DEAD, "payload_lost"): 2}
     letters = await contents(quick, f"{log_prefix}dead")

@@ -19,6 +19,7 @@ from sureclose.operate.session import Session
 from sureclose.services.identity import producer
 from sureclose.services.reading import Wiring
 from sureclose.streams.address import EMBEDDED
+from sureclose.streams.clock import LogClock
 from sureclose.streams.codec import CodecRules
 from sureclose.streams.connection import Log
 from sureclose.venue.clock import steady_seconds, wall_ms
@@ -70,6 +71,8 @@ async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterat
         host = await stack.enter_async_context(Host(wanted, may_start=may_start, monotonic=time.monotonic))
         log = await stack.enter_async_context(Log(config.redis, address=host.runtime.log_url or None))
         await log.check()
+        clock = LogClock(wall_ms, steady_seconds)
+        await clock.measure(log.commands())
         settings, keys = _venue(config, host)
         venue = await stack.enter_async_context(_rest(settings, keys))
         yield Session(
@@ -78,6 +81,7 @@ async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterat
             streams=config.streams,
             execution=config.execution,
             http=config.http,
+            alerts=config.alerts,
             venue_settings=settings,
             credentials=keys,
             venue=venue,
@@ -89,7 +93,7 @@ async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterat
             ),
             folder=config.data_dir,
             mode_source=options.mode_source(),
-            wall=wall_ms,
+            clock=clock,
             monotonic=steady_seconds,
         )
 

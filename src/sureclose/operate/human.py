@@ -69,7 +69,7 @@ async def ask_to_close(
     Raises ``NoExecutor`` when nobody would execute it, ``ValueError`` when this intent was asked for already.
     """
     await _executor(session)
-    now = session.wall()
+    now = session.clock.now()
     action = "MANUAL_CLOSE" if fraction == 1 else "PARTIAL_CLOSE"
     plan_id = plan_id_for(intent_id, symbol, position_side, action, fraction, None)
     intent = Intent(

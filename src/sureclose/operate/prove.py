@@ -321,12 +321,12 @@ async def _survives(
     try:
         sending = await _in_mid_send(session, asked.plan_id, outcome)
         progress(f"killing the executor while {sending.client_order_id} is on its way")
-        killed_at = session.wall()
+        killed_at = session.clock.now()
         await executor.kill_and_restart()
         ended = await outcome
     finally:
         outcome.cancel()
-    back_ms = session.wall() - killed_at
+    back_ms = session.clock.now() - killed_at
     pulse = await _new_pulse(session, before, killed_at)
     loaded = await _journal(session, asked.plan_id)
     orders = await _orders(session, symbol, loaded)

@@ -10,7 +10,8 @@ from sureclose.journal.keys import Keys
 from sureclose.journal.store import Journal
 from sureclose.operate.host import Host
 from sureclose.services.reading import Wiring
-from sureclose.services.settings import ExecutionSettings, HttpSettings, StreamSettings
+from sureclose.services.settings import AlertSettings, ExecutionSettings, HttpSettings, StreamSettings
+from sureclose.streams.clock import LogClock
 from sureclose.streams.connection import Log
 from sureclose.streams.wire import Wire
 from sureclose.venue.environments import VenueSettings
@@ -19,13 +20,14 @@ from sureclose.venue.secret import Credentials
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """One command's view of one deployment. ``wall`` is wall clock milliseconds, ``monotonic`` seconds."""
+    """One command's view of one deployment. ``clock`` is the log's, ``monotonic`` gives seconds."""
 
     log: Log
     host: Host
     streams: StreamSettings
     execution: ExecutionSettings
     http: HttpSettings
+    alerts: AlertSettings
     venue_settings: VenueSettings
     credentials: Credentials
     venue: BinanceRest
@@ -34,7 +36,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     mode_source: str
     """Where the environment was chosen: the default, a file, or a variable."""
-    wall: Callable[[], int]
+    clock: LogClock
     monotonic: Callable[[], float]
 
     @property
@@ -47,4 +49,4 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def journal(self) -> Journal:
-        return Journal(self.wire, self.keys, self.wall)
+        return Journal(self.wire, self.keys, self.clock.now)

@@ -7,6 +7,7 @@ import msgspec
 
 from sureclose.domain.events import Decision, Intent, Plan
 from sureclose.services.settings import StreamSettings
+from sureclose.streams.clock import Moment
 from sureclose.streams.codec import CodecRules, NotAClose, decode
 from sureclose.streams.encode import Producer
 from sureclose.streams.entry import Entry
@@ -31,10 +32,10 @@ class Wiring(msgspec.Struct, frozen=True):
 
 
 def understood(
-    wiring: Wiring, stream: StreamName, entry: Entry, now: int, wanted: type[_Wanted]
+    wiring: Wiring, stream: StreamName, entry: Entry, at: Moment, wanted: type[_Wanted]
 ) -> _Wanted | Drop | Dead:
     """The entry as what the role waits for; else why it is dropped, or the letter that says what is wrong with it."""
-    decoded = decode(stream, entry.ref, entry.fields, now_ms=now, rules=wiring.rules)
+    decoded = decode(stream, entry.ref, entry.fields, now_ms=at.latest, rules=wiring.rules)
     match decoded:
         case NotAClose(reason=reason):
             return Drop(reason)

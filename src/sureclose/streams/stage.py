@@ -10,6 +10,7 @@ import msgspec
 import structlog
 from redis.exceptions import RedisError
 
+from sureclose.streams.clock import LogClock, Moment
 from sureclose.streams.connection import Log
 from sureclose.streams.deadletter import dead_letter
 from sureclose.streams.encode import Producer
@@ -88,9 +89,9 @@ class Stage:
         group: str,
         dead_letters: str,
         producer: Producer,
-        decide: Callable[[Entry, int], StageVerdict],
+        decide: Callable[[Entry, Moment], StageVerdict],
         observe: Observe,
-        now_ms: Callable[[], int],
+        clock: LogClock,
         monotonic: Callable[[], float],
         checkpoint: Callable[[], str] = lambda: START,
         claim_idle_ms: int = CLAIM_IDLE_MS,
@@ -106,7 +107,7 @@ class Stage:
         self._producer = producer
         self._decide = decide
         self._observe = observe
-        self._now_ms = now_ms
+        self._clock = clock
         self._monotonic = monotonic
         self._checkpoint = checkpoint
         self._claim_idle_ms = claim_idle_ms
@@ -212,6 +213,7 @@ class Stage:
             self._first_entry_at = self._monotonic()
         self._deciding = len(batch)
         try:
+            await self._clock.confirm(self._wire, batch[-1].ref.entry_id)
             ending = await self._decided(batch)
             ours = await self._end(ending)
             for (_, verdict), mine in zip(ending, ours, strict=True):
@@ -260,7 +262,7 @@ class Stage:
             case Drop() | Keep():
                 return ()
             case Dead(why=why):
-                letter = dead_letter(entry.ref, entry.fields, why, self._producer, self._now_ms())
+                letter = dead_letter(entry.ref, entry.fields, why, self._producer, self._clock.now())
                 return (Event.of(self._dead_letters, letter),)
         assert_never(verdict)
 
@@ -268,7 +270,7 @@ class Stage:
         if entry.lost:
             return Dead(Unreadable("payload_lost", _LOST_REMEDY), "payload_lost")
         try:
-            verdict = self._decide(entry, self._now_ms())
+            verdict = self._decide(entry, self._clock.moment())
             self._events(entry, verdict)
         except Exception as error:  # noqa: BLE001 - an entry that we fail on must not block the others
             _log.exception("stage.failed", stage=self.name, entry=str(entry.ref))
