@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sureclose.domain.market import OrderReport, Trade
 from sureclose.domain.words import PositionSide, Side
-from sureclose.venue.stream_events import AccountUpdate, OrderUpdate, StreamPosition, read_frame
+from sureclose.venue.stream_events import AccountUpdate, KeyExpired, OrderUpdate, StreamPosition, read_frame
 from tests.venue.venue_stubs import ACCOUNT_EVENT, ORDER_EVENT
 
 ACCOUNT = AccountUpdate(
@@ -73,6 +73,51 @@ def test_an_expiry_says_why_and_is_no_trade() -> None:
     assert (update.report.expiry_reason, update.report.terminal) == ("9", True)
 
 
+@pytest.mark.parametrize(
+    ("client_id", "execution", "order_type"),
+    [
+        ("autoclose-1795283737916", "CALCULATED", "LIMIT"),
+        ("adl_autoclose", "TRADE", "MARKET"),
+        ("settlement_autoclose-1", "TRADE", "MARKET"),
+    ],
+)
+def test_what_the_venue_itself_does_to_the_position_is_a_fill_of_a_strange_order(
+    client_id: str, execution: str, order_type: str
+) -> None:
+    order = {**ORDER_EVENT["o"], "c": client_id, "x": execution, "o": order_type, "R": False, "t": 0}
+    del order["N"], order["n"], order["er"]
+    update = read_frame(json.dumps({**ORDER_EVENT, "o": order}))
+    assert isinstance(update, OrderUpdate)
+    assert (update.report.client_order_id, update.execution) == (client_id, execution)
+    assert update.report.terminal
+    assert update.trade is not None
+    assert update.trade.signed == Decimal("-0.010")
+    assert (update.trade.commission, update.trade.commission_asset) == (Decimal(0), "")
+
+
+def test_a_liquidation_that_only_begins_is_no_fill() -> None:
+    order = {**ORDER_EVENT["o"], "c": "autoclose-1", "x": "NEW", "X": "NEW", "l": "0", "z": "0", "L": "0"}
+    update = read_frame(json.dumps({**ORDER_EVENT, "o": order}))
+    assert isinstance(update, OrderUpdate)
+    assert (update.trade, update.report.terminal) == (None, False)
+
+
+def test_a_commission_of_nothing_may_be_null() -> None:
+    order = {**ORDER_EVENT["o"], "N": None, "n": None}
+    update = read_frame(json.dumps({**ORDER_EVENT, "o": order}))
+    assert isinstance(update, OrderUpdate)
+    assert update.trade is not None
+    assert update.trade.commission == 0
+
+
+EXPIRED = {"e": "listenKeyExpired", "E": 1736996475556, "listenKey": "K"}
+
+
+@pytest.mark.parametrize("frame", [EXPIRED, {"stream": "K", "data": EXPIRED}])
+def test_an_expired_key_is_read_bare_and_enveloped(frame: dict[str, Any]) -> None:
+    assert read_frame(json.dumps(frame)) == KeyExpired()
+
+
 def test_an_account_event_names_the_positions_that_changed() -> None:
     assert read_frame(json.dumps(ACCOUNT_EVENT)) == ACCOUNT
     funding = {"e": "ACCOUNT_UPDATE", "E": 5, "T": 4, "a": {"m": "FUNDING_FEE", "B": []}}
@@ -84,8 +129,43 @@ def test_an_account_event_names_the_positions_that_changed() -> None:
 @pytest.mark.parametrize(
     "frame",
     [
-        {"e": "TRADE_LITE", "E": 1},
-        {"e": "ALGO_UPDATE", "o": {}},
+        {
+            "e": "TRADE_LITE",
+            "E": 1,
+            "T": 1,
+            "s": "BTCUSDT",
+            "q": "0.001",
+            "p": "0",
+            "m": False,
+            "c": "id",
+            "S": "BUY",
+            "L": "64089.20",
+            "l": "0.040",
+            "t": 109100866,
+            "i": 8886774,
+        },
+        {
+            "e": "ALGO_UPDATE",
+            "T": 1,
+            "E": 1,
+            "o": {
+                "caid": "web_sl",
+                "aid": 1,
+                "at": "CONDITIONAL",
+                "o": "TAKE_PROFIT",
+                "s": "BNBUSDT",
+                "S": "SELL",
+                "ps": "BOTH",
+                "f": "GTC",
+                "q": "0.01",
+                "X": "CANCELED",
+                "ai": "",
+                "tp": "750",
+                "R": False,
+            },
+        },
+        {"e": "MARGIN_CALL", "E": 1, "cw": "3.16", "p": []},
+        {"e": "ACCOUNT_CONFIG_UPDATE", "E": 1, "T": 1, "ac": {"s": "BTCUSDT", "l": 25}},
         {"e": "SOMETHING_NEW"},
         {"result": None, "id": 1},
         {"stream": "K", "data": {"e": "TRADE_LITE"}},

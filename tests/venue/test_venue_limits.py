@@ -10,7 +10,8 @@ from sureclose.venue.port import Purpose, Urgency
 from sureclose.venue.schemas import RateLimit
 from sureclose.venue.slots import OrderSlots
 
-START = 1_795_283_760_000  # the beginning of a minute
+START = 1_795_283_761_000  # one second into a minute
+READ = 5
 
 
 class Now:
@@ -20,6 +21,10 @@ class Now:
     def limits(self, *, weight_limit: int = 100, counted: bool = True) -> Limits:
         return Limits(lambda: self.ms, lambda: self.ms / 1000, weight_limit=weight_limit, counted=counted)
 
+    def hear(self, limits: Limits, headers: dict[str, str]) -> None:
+        """An answer that came at once."""
+        limits.note(headers, sent_at=self.ms)
+
 
 def weight(used: int) -> dict[str, str]:
     return {"X-MBX-USED-WEIGHT-1M": str(used)}
@@ -28,53 +33,103 @@ def weight(used: int) -> dict[str, str]:
 def test_reads_that_observe_yield_before_reads_that_close() -> None:
     now = Now()
     limits = now.limits()
-    limits.note(200, weight(75))
-    assert limits.read_wait_ms(Purpose.OBSERVE) == 0
-    limits.note(200, weight(76))
-    now.ms += 15_000
-    assert limits.read_wait_ms(Purpose.OBSERVE) == 45_000
-    assert limits.read_wait_ms(Purpose.CLOSE) == 0
-    limits.note(200, weight(95))
-    assert limits.read_wait_ms(Purpose.CLOSE) == 0
-    limits.note(200, weight(96))
-    assert limits.read_wait_ms(Purpose.CLOSE) == 45_000
+    now.hear(limits, weight(75))
+    assert limits.read_wait_ms(Purpose.OBSERVE, READ) == 0
+    now.hear(limits, weight(76))
+    now.ms += 14_000
+    assert limits.read_wait_ms(Purpose.OBSERVE, READ) == 45_000
+    assert limits.read_wait_ms(Purpose.CLOSE, READ) == 0
+    now.hear(limits, weight(95))
+    assert limits.read_wait_ms(Purpose.CLOSE, READ) == 0
+    now.hear(limits, weight(96))
+    assert limits.read_wait_ms(Purpose.CLOSE, READ) == 45_000
     assert limits.order_wait_ms() == 0
     now.ms += 45_000
-    assert limits.read_wait_ms(Purpose.OBSERVE) == 0
+    assert limits.read_wait_ms(Purpose.OBSERVE, READ) == 0
 
 
 def test_counts_that_overtake_each_other_do_not_give_budget_back() -> None:
-    limits = Now().limits()
-    limits.note(200, weight(100))
-    limits.note(200, weight(60))
+    now = Now()
+    limits = now.limits()
+    now.hear(limits, weight(100))
+    now.hear(limits, weight(60))
+    assert limits.weight_used() == 100
+
+
+def test_reads_on_their_way_count_until_their_own_count_comes_back() -> None:
+    now = Now()
+    limits = now.limits()
+    for _ in range(16):
+        assert limits.read_wait_ms(Purpose.OBSERVE, READ) == 0
+        limits.began(READ)
+    assert limits.read_wait_ms(Purpose.OBSERVE, READ) == 59_000
+    assert limits.read_wait_ms(Purpose.CLOSE, READ) == 0
+    now.hear(limits, weight(5))
+    limits.ended(READ)
+    assert limits.read_wait_ms(Purpose.OBSERVE, READ) == 59_000
+    assert limits.read_wait_ms(Purpose.CLOSE, 2 * READ) == 0
+    assert limits.read_wait_ms(Purpose.CLOSE, 4 * READ + 1) == 59_000
+
+
+def test_a_read_heavier_than_the_whole_budget_goes_alone() -> None:
+    limits = Now().limits(weight_limit=10)
+    assert limits.read_wait_ms(Purpose.OBSERVE, 30) == 0
+    limits.began(1)
+    assert limits.read_wait_ms(Purpose.OBSERVE, 30) > 0
+
+
+def test_what_came_back_without_a_count_counts_by_what_it_is_known_to_cost() -> None:
+    now = Now()
+    limits = now.limits()
+    limits.note({}, sent_at=now.ms, weight=30)
+    limits.note({}, sent_at=now.ms, weight=5, orders=1)
+    assert limits.weight_used() == 35
+    limits.note(weight(33), sent_at=now.ms, weight=5)
+    assert limits.weight_used() == 35
+    now.ms += 60_000
+    assert limits.weight_used() == 0
+
+
+def test_a_count_of_the_old_window_that_comes_late_does_not_fill_the_new_one() -> None:
+    now = Now()
+    limits = now.limits()
+    sent_at = now.ms + 58_900
+    now.ms += 59_050
+    limits.note(weight(100), sent_at=sent_at, weight=READ)
+    assert limits.weight_used() == READ
+    assert limits.read_wait_ms(Purpose.CLOSE, READ) == 0
+    now.ms += 1000
+    now.hear(limits, weight(100))
     assert limits.weight_used() == 100
 
 
 @pytest.mark.parametrize("used", ["", "-1", "x", "1e3", "٣"])
 def test_a_strange_count_is_no_count(used: str) -> None:
-    limits = Now().limits()
-    limits.note(200, {"X-MBX-USED-WEIGHT-1M": used})
+    now = Now()
+    limits = now.limits()
+    now.hear(limits, {"X-MBX-USED-WEIGHT-1M": used})
     assert limits.weight_used() == 0
 
 
 def test_orders_wait_for_the_next_interval_counting_those_in_flight() -> None:
     now = Now()
     limits = now.limits()
-    limits.note(200, {"X-MBX-ORDER-COUNT-10S": "298", "X-MBX-ORDER-COUNT-1M": "298"})
-    now.ms += 4_000
+    now.hear(limits, {"X-MBX-ORDER-COUNT-10S": "298", "X-MBX-ORDER-COUNT-1M": "298"})
+    now.ms += 3_000
     assert limits.order_wait_ms(in_flight=1) == 0
     assert limits.order_wait_ms(in_flight=2) == 6_000
     now.ms += 6_000
     assert limits.order_wait_ms(in_flight=2) == 0
-    limits.note(200, {"X-MBX-ORDER-COUNT-1M": "1200"})
+    now.hear(limits, {"X-MBX-ORDER-COUNT-1M": "1200"})
     assert limits.order_wait_ms() == 50_000
 
 
 def test_a_venue_that_counts_without_enforcing_can_be_told_from_one_that_does() -> None:
-    limits = Now().limits(counted=False)
-    limits.note(200, {"X-MBX-ORDER-COUNT-10S": "5000", **weight(5000)})
+    now = Now()
+    limits = now.limits(counted=False)
+    now.hear(limits, {"X-MBX-ORDER-COUNT-10S": "5000", **weight(5000)})
     assert limits.order_wait_ms() == 0
-    assert limits.read_wait_ms(Purpose.OBSERVE) == 0
+    assert limits.read_wait_ms(Purpose.OBSERVE, READ) == 0
     limits.refused(429, -1015, 3000)
     assert limits.order_wait_ms() == 3000
 
@@ -90,9 +145,9 @@ def test_announced_limits_replace_the_documented_ones_and_new_ones_count_too() -
             RateLimit(rate_limit_type="ORDERS", interval="FORTNIGHT", interval_num=1, limit=1),
         ]
     )
-    limits.note(200, {"X-MBX-ORDER-COUNT-10S": "5"})
-    assert limits.order_wait_ms() == 10_000
-    limits.note(200, {"X-MBX-ORDER-COUNT-1D": "9"})
+    now.hear(limits, {"X-MBX-ORDER-COUNT-10S": "5"})
+    assert limits.order_wait_ms() == 9_000
+    now.hear(limits, {"X-MBX-ORDER-COUNT-1D": "9"})
     assert limits.order_wait_ms() > 10_000
 
 
@@ -100,7 +155,7 @@ def test_patience_is_as_long_as_the_venue_says_and_grows_when_it_says_nothing() 
     now = Now()
     limits = now.limits()
     limits.refused(429, -1003, 7000)
-    assert limits.read_wait_ms(Purpose.CLOSE) == limits.order_wait_ms() == limits.blocked_ms() == 7000
+    assert limits.read_wait_ms(Purpose.CLOSE, READ) == limits.order_wait_ms() == limits.blocked_ms() == 7000
     now.ms += 7000
     assert limits.blocked_ms() == 0
     waits = []
@@ -111,18 +166,50 @@ def test_patience_is_as_long_as_the_venue_says_and_grows_when_it_says_nothing() 
     assert waits[0] >= 1000
     assert waits == sorted(waits)
     assert waits[-1] == 60_000
-    limits.note(200, {})
+    limits.served()
     limits.refused(429, None, 0)
     assert limits.blocked_ms() == 1000
     limits.refused(418, None, 0)
     assert limits.blocked_ms() == 120_000
 
 
+def test_refusals_of_what_left_before_the_wait_began_make_it_no_longer() -> None:
+    now = Now()
+    limits = now.limits()
+    for _ in range(8):
+        limits.refused(429, None, 0)
+        limits.served()
+    assert limits.blocked_ms() == 1000
+    now.ms += 1000
+    limits.refused(429, None, 0)
+    assert limits.blocked_ms() == 2000
+
+
+def test_a_shorter_wish_does_not_shorten_a_longer_one() -> None:
+    limits = Now().limits()
+    limits.refused(418, -1003, 600_000)
+    limits.refused(429, -1003, 1000)
+    assert limits.blocked_ms() == 600_000
+
+
+def test_reads_that_are_served_do_not_shorten_the_waits_of_refused_orders() -> None:
+    now = Now()
+    limits = now.limits()
+    for wait in (1000, 2000, 4000):
+        limits.refused(429, -1015, 0)
+        assert limits.order_wait_ms() == wait
+        now.ms += wait
+        limits.served()
+    limits.served(orders=1)
+    limits.refused(429, -1015, 0)
+    assert limits.order_wait_ms() == 1000
+
+
 def test_too_many_orders_hold_up_orders_only() -> None:
     limits = Now().limits()
     limits.refused(429, -1015, 5000)
     assert limits.order_wait_ms() == 5000
-    assert limits.read_wait_ms(Purpose.OBSERVE) == 0
+    assert limits.read_wait_ms(Purpose.OBSERVE, READ) == 0
 
 
 @pytest.mark.parametrize(
@@ -193,6 +280,25 @@ async def test_when_patience_ends_the_most_urgent_goes_not_who_waited_longest() 
     door.leave["partial"].set()
     await asyncio.gather(partial, panic)
     assert door.entered == ["panic", "partial"]
+
+
+async def test_the_queue_is_told_and_counts_nobody_who_gave_up() -> None:
+    door = Door(1)
+    inside = door.come("inside")
+    await door.settle()
+    waiting = [door.come(name) for name in ("one", "two", "three")]
+    await door.settle()
+    assert door.slots.queue == 3
+    waiting[1].cancel()
+    await door.settle()
+    assert door.slots.queue == 2
+    door.wait = 4000
+    assert door.slots.next_wait_ms() == 4000
+    door.wait = 0
+    for event in door.leave.values():
+        event.set()
+    await asyncio.gather(inside, waiting[0], waiting[2])
+    assert door.slots.queue == 0
 
 
 async def test_who_gives_up_leaves_no_hole() -> None:

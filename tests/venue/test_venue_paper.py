@@ -6,16 +6,16 @@ from decimal import Decimal
 
 import pytest
 
-from sureclose.domain.market import Class, Refusal
+from sureclose.domain.market import Class, OrderReport, Refusal
 from sureclose.domain.words import PositionSide, Side
 from sureclose.paper.server import PaperExchange
 from sureclose.paper.settings import PaperSettings
 from sureclose.venue import history
 from sureclose.venue.environments import VenueSettings
-from sureclose.venue.errors import Unanswered
-from sureclose.venue.port import MarketOrder
+from sureclose.venue.errors import Unanswered, WrongMode
+from sureclose.venue.port import ReducingOrder
 from sureclose.venue.secret import Credentials, Secret
-from tests.venue.venue_contract import BOTH, Scene, VenueContract, close, reducing
+from tests.venue.venue_contract import BOTH, Scene, VenueContract, close, near_mark, reducing
 
 UNIT = Decimal("0.100")
 
@@ -122,6 +122,7 @@ async def test_in_hedge_mode_each_side_closes_without_the_flag(scene: Scene) -> 
         )
     async with scene.venue() as venue:
         assert await venue.dual_side() is True
+        assert venue.known_dual_side is True
         long = await venue.position(scene.symbol, PositionSide.LONG)
         short = await venue.position(scene.symbol, PositionSide.SHORT)
         assert (long.amount, short.amount) == (UNIT, -UNIT)
@@ -134,10 +135,42 @@ async def test_in_hedge_mode_each_side_closes_without_the_flag(scene: Scene) -> 
         await close(venue, short, UNIT)
 
 
+async def test_a_mode_that_changed_under_us_is_noticed_by_the_next_read_of_a_position(scene: Scene) -> None:
+    async with scene.venue() as venue:
+        for dual, side in ((True, BOTH), (False, PositionSide.LONG)):
+            assert await venue.dual_side() is not dual
+            await scene.signed("POST", "/fapi/v1/positionSide/dual", dualSidePosition=str(dual).lower())
+            assert await venue.dual_side() is not dual
+            with pytest.raises(WrongMode):
+                await venue.position(scene.symbol, side)
+            assert await venue.dual_side() is dual
+
+
+async def test_with_a_price_in_hedge_mode_a_side_closes_without_the_flag(scene: Scene) -> None:
+    await scene.signed("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
+    await scene.signed(
+        "POST",
+        "/fapi/v1/order",
+        symbol=scene.symbol,
+        side="SELL",
+        positionSide="SHORT",
+        type="MARKET",
+        quantity=str(UNIT),
+    )
+    async with scene.venue() as venue:
+        short = await venue.position(scene.symbol, PositionSide.SHORT)
+        rules = await venue.rules(scene.symbol)
+        assert rules is not None
+        report = await venue.place(reducing(venue, short, UNIT, near_mark(short, rules, "1.01")))
+        assert isinstance(report, OrderReport)
+        assert (report.status, report.position_side) == ("FILLED", PositionSide.SHORT)
+        assert (await venue.position(scene.symbol, PositionSide.SHORT)).amount == 0
+
+
 async def test_an_order_for_the_wrong_mode_is_refused_for_another_try(scene: Scene) -> None:
     async with scene.venue() as venue:
         await venue.measure_clock()
-        order = MarketOrder(
+        order = ReducingOrder(
             symbol=scene.symbol,
             side=Side.SELL,
             position_side=PositionSide.LONG,

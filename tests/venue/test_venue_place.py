@@ -75,9 +75,72 @@ async def test_in_hedge_mode_the_side_reduces_and_the_flag_is_left_out(
     assert stub.requests[0].values["positionSide"] == position_side.value
 
 
+async def test_with_a_price_it_is_a_limit_order_that_never_rests_and_still_reduces() -> None:
+    order = market_order(timestamp=1795283737000, limit_price=Decimal("6.43E+4"))
+    async with raw_venue(answering(GOOD)) as stub, client(stub.url) as venue:
+        await venue.place(order)
+    assert stub.requests[0].body.decode().rpartition("&signature=")[0] == (
+        "symbol=BTCUSDT&side=SELL&positionSide=BOTH&type=LIMIT&timeInForce=IOC&quantity=0.010&price=64300"
+        "&reduceOnly=true&newClientOrderId=sc-0123456789abcdef&newOrderRespType=RESULT&recvWindow=2000"
+        "&timestamp=1795283737000"
+    )
+
+
+async def test_with_a_price_in_hedge_mode_the_side_reduces() -> None:
+    order = market_order(side=Side.BUY, position_side=PositionSide.SHORT, limit_price=Decimal("65000.1"))
+    async with raw_venue(answering(GOOD)) as stub, client(stub.url) as venue:
+        await venue.place(order)
+    values = stub.requests[0].values
+    assert "reduceOnly" not in values
+    assert (values["side"], values["positionSide"], values["price"]) == ("BUY", "SHORT", "65000.1")
+    with pytest.raises(ValueError):
+        market_order(side=Side.SELL, position_side=PositionSide.SHORT, limit_price=Decimal("65000.1"))
+
+
+async def test_nothing_goes_over_the_network_between_the_order_and_its_post() -> None:
+    async with raw_venue(answering(GOOD)) as stub, client(stub.url) as venue:
+        venue.clock.doubt()
+        await venue.place(market_order())
+        assert [(request.method, request.path) for request in stub.requests] == [("POST", "/fapi/v1/order")]
+
+
+async def test_maintenance_keeps_connections_open_that_orders_at_once_then_use() -> None:
+    async with raw_venue(answering(http(200, {}))) as stub, client(stub.url, warm_connections=3) as venue:
+        stop = asyncio.Event()
+        task = asyncio.create_task(venue.maintain(stop))
+        while len(stub.seen("GET", "/ping")) < 3:
+            await asyncio.sleep(0.001)
+        stop.set()
+        await task
+        assert stub.connections == 3
+        await asyncio.gather(*(venue.place(market_order(client_order_id=f"sc-{n}")) for n in range(3)))
+        assert len(stub.seen("POST")) == 3
+        assert stub.connections == 3
+
+
+async def test_pings_leave_scarce_weight_to_others() -> None:
+    told = http(200, {}, X_MBX_USED_WEIGHT_1M="1990")
+    async with raw_venue(answering(told)) as stub, client(stub.url, clock_interval_ms=1) as venue:
+        stub.to_the_middle_of_a_minute()
+        await venue.measure_clock()
+        await venue.place(market_order())
+        measured = len(stub.seen("GET", "/time"))
+        stop = asyncio.Event()
+        task = asyncio.create_task(venue.maintain(stop))
+        while len(stub.seen("GET", "/time")) < measured + 3:
+            await asyncio.sleep(0.001)
+        stop.set()
+        await task
+        assert stub.seen("GET", "/ping") == []
+
+
 @pytest.mark.parametrize(
     "changes",
     [
+        {"limit_price": Decimal(0)},
+        {"limit_price": Decimal(-1)},
+        {"limit_price": Decimal("NaN")},
+        {"limit_price": Decimal("Infinity")},
         {"side": Side.BUY, "position_side": PositionSide.LONG},
         {"side": Side.SELL, "position_side": PositionSide.SHORT},
         {"quantity": Decimal(0)},
@@ -169,6 +232,10 @@ UNKNOWN: dict[str, Behaviour] = {
     "503 A": writing(http(503, {"code": -1000, "msg": UNKNOWN_503})),
     "503 A, plain": writing(http(503, UNKNOWN_503)),
     "503 C": writing(http(503, {"code": -1001, "msg": "Internal error; unable to process your request. Please try again."})),
+    "503 B": writing(http(503, "Service Unavailable.")),
+    "503 D": writing(http(503, {"code": -1008, "msg": "Request throttled by system-level protection."})),
+    "503 with a definite code": writing(http(503, {"code": -2022, "msg": "?"})),
+    "504 with a limit": writing(http(504, {"code": -1015, "msg": "Too many new orders"})),
     "503 of a proxy": writing(http(503, "Service Unavailable")),
     "500 with a definite code": writing(http(500, {"code": -2022, "msg": "?"})),
     "400 unknown code": writing(http(400, {"code": -7777, "msg": "new"})),
@@ -220,6 +287,14 @@ async def test_a_venue_that_stalls_is_unanswered_when_the_time_is_up() -> None:
     assert len(stub.requests) == 1
 
 
+async def test_a_throttle_that_must_not_meet_us_is_unknown_and_keeps_its_code_for_the_alarm() -> None:
+    throttled = http(503, {"code": -1008, "msg": "Request throttled by system-level protection."})
+    async with raw_venue(answering(throttled)) as stub, client(stub.url) as venue:
+        answer = await venue.place(market_order())
+    assert isinstance(answer, Unanswered)
+    assert (answer.http_status, answer.code) == (503, -1008)
+
+
 REFUSALS = [
     (400, {"code": -2022, "msg": "ReduceOnly Order is rejected."}, Class.FLAT_CHECK),
     (400, {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}, Class.RETRY),
@@ -229,8 +304,12 @@ REFUSALS = [
     (400, {"code": -1106, "msg": "Parameter 'reduceonly' sent when not required."}, Class.RETRY),
     (400, {"code": -1106, "msg": "Parameter 'price' sent when not required."}, Class.FIX),
     (401, {"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}, Class.ESCALATE),
-    (503, {"code": -1008, "msg": "Request throttled by system-level protection."}, Class.RETRY),
-    (503, "Service Unavailable.", Class.RETRY),
+    (400, {"code": -1008, "msg": "Request throttled by system-level protection."}, Class.RETRY),
+    (
+        400,
+        {"code": -4131, "msg": "The counterparty's best price does not meet the PERCENT_PRICE filter limit"},
+        Class.RETRY,
+    ),
     (429, {"code": -1015, "msg": "Too many new orders"}, Class.WAIT),
     (429, "slow down", Class.WAIT),
 ]

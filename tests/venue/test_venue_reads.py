@@ -11,18 +11,21 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from sureclose.domain.words import PositionSide
-from sureclose.venue.errors import VenueError, VenueIncomplete, VenueUnreachable
+from sureclose.domain.market import RestingOrder
+from sureclose.domain.words import PositionSide, Side
+from sureclose.venue.errors import VenueError, VenueIncomplete, VenueUnreachable, WrongMode
 from sureclose.venue.port import AccountState
 from sureclose.venue.rest import BinanceRest
 from tests.venue.venue_stubs import (
     SECRET,
     Request,
+    algo_order_row,
     answering,
     by_path,
     client,
     http,
     market_order,
+    open_order_row,
     order_row,
     position_row,
     raw_venue,
@@ -32,6 +35,37 @@ from tests.venue.venue_stubs import (
 BOTH = PositionSide.BOTH
 
 
+RESTING = RestingOrder(
+    order_id=8001,
+    client_order_id="web_tp",
+    conditional=False,
+    symbol="BTCUSDT",
+    side=Side.SELL,
+    position_side=BOTH,
+    order_type="LIMIT",
+    reduce_only=True,
+    close_position=False,
+    quantity=Decimal("0.010"),
+    price=Decimal("70000.0"),
+    trigger_price=Decimal(0),
+    time=1795283000000,
+)
+CONDITIONAL = RestingOrder(
+    order_id=9001,
+    client_order_id="web_sl",
+    conditional=True,
+    symbol="BTCUSDT",
+    side=Side.SELL,
+    position_side=BOTH,
+    order_type="STOP_MARKET",
+    reduce_only=True,
+    close_position=True,
+    quantity=Decimal(0),
+    price=Decimal(0),
+    trigger_price=Decimal("60000.0"),
+    time=1795283000001,
+)
+
 READS: dict[str, Callable[[BinanceRest], Awaitable[Any]]] = {
     "order": lambda venue: venue.order("BTCUSDT", "sc-0123456789abcdef"),
     "orders_since": lambda venue: venue.orders_since("BTCUSDT", venue.clock.now()),
@@ -39,6 +73,9 @@ READS: dict[str, Callable[[BinanceRest], Awaitable[Any]]] = {
     "trades_since": lambda venue: venue.trades_since("BTCUSDT", venue.clock.now()),
     "position": lambda venue: venue.position("BTCUSDT", BOTH),
     "positions": lambda venue: venue.positions(),
+    "resting": lambda venue: venue.resting("BTCUSDT"),
+    "cancel": lambda venue: venue.cancel(RESTING),
+    "cancel a conditional one": lambda venue: venue.cancel(CONDITIONAL),
     "dual_side": lambda venue: venue.dual_side(),
     "account": lambda venue: venue.account(),
     "rules": lambda venue: venue.rules("BTCUSDT"),
@@ -129,11 +166,173 @@ async def test_a_position_of_zero_is_a_row_that_says_so() -> None:
     assert request.values["symbol"] == "BTCUSDT"
 
 
-@pytest.mark.parametrize("rows", [[], [position_row("ETHUSDT")], [position_row(positionSide="LONG")]])
+@pytest.mark.parametrize("rows", [[], [position_row("ETHUSDT")]])
 async def test_a_missing_row_does_not_mean_flat(rows: list[dict[str, Any]]) -> None:
     async with raw_venue(answering(http(200, rows))) as stub, client(stub.url) as venue:
         with pytest.raises(VenueError, match="no BOTH row"):
             await venue.position("BTCUSDT", BOTH)
+
+
+LONG_ZERO, SHORT_ZERO = position_row(positionSide="LONG"), position_row(positionSide="SHORT")
+
+
+@pytest.mark.parametrize(
+    ("side", "rows"),
+    [
+        (BOTH, [LONG_ZERO, SHORT_ZERO]),
+        (BOTH, [position_row(), position_row(positionSide="LONG", amount="0.5"), SHORT_ZERO]),
+        (BOTH, [position_row(positionSide="SHORT", amount="-0.5")]),
+        (PositionSide.LONG, [position_row()]),
+        (PositionSide.SHORT, [position_row(amount="0.5")]),
+        (PositionSide.LONG, [position_row(amount="0.5"), LONG_ZERO, SHORT_ZERO]),
+    ],
+)
+async def test_rows_of_the_other_mode_are_no_flat_position_and_the_mode_is_asked_again(
+    side: PositionSide, rows: list[dict[str, Any]]
+) -> None:
+    routes = {
+        "GET /fapi/v1/positionSide/dual": http(200, {"dualSidePosition": side is not BOTH}),
+        "GET /fapi/v2/positionRisk": http(200, rows),
+    }
+    async with raw_venue(by_path(routes)) as stub, client(stub.url) as venue:
+        assert await venue.dual_side() is (side is not BOTH)
+        with pytest.raises(WrongMode, match="hedge mode") as caught:
+            await venue.position("BTCUSDT", side)
+        assert "mode" in caught.value.remedy
+        routes["GET /fapi/v1/positionSide/dual"] = http(200, {"dualSidePosition": side is BOTH})
+        assert await venue.dual_side() is (side is BOTH)
+        assert len(stub.seen("GET", "/dual")) == 2
+
+
+async def test_rows_of_both_modes_that_are_zero_contradict_nobody() -> None:
+    rows = [position_row(), LONG_ZERO, SHORT_ZERO]
+    routes = {
+        "GET /fapi/v1/positionSide/dual": http(200, {"dualSidePosition": True}),
+        "GET /fapi/v2/positionRisk": http(200, rows),
+    }
+    async with raw_venue(by_path(routes)) as stub, client(stub.url) as venue:
+        for side in PositionSide:
+            assert (await venue.position("BTCUSDT", side)).amount == 0
+
+
+async def test_what_is_known_of_the_mode_is_what_the_venue_last_said() -> None:
+    routes = {
+        "GET /fapi/v1/positionSide/dual": http(200, {"dualSidePosition": True}),
+        "POST /fapi/v1/order": http(400, {"code": -4061, "msg": "Order's position side does not match."}),
+    }
+    async with raw_venue(by_path(routes)) as stub, client(stub.url) as venue:
+        known = [venue.known_dual_side]
+        assert stub.requests == []
+        await venue.dual_side()
+        await venue.place(market_order())
+        known.append(venue.known_dual_side)
+        routes["GET /fapi/v1/positionSide/dual"] = http(200, {"dualSidePosition": False})
+        await venue.dual_side()
+        known.append(venue.known_dual_side)
+    assert known == [False, True, False]
+
+
+def lists(booked: list[dict[str, Any]], conditional: list[dict[str, Any]]) -> dict[str, bytes]:
+    return {
+        "GET /fapi/v1/openOrders": http(200, booked),
+        "GET /fapi/v1/openAlgoOrders": http(200, conditional),
+    }
+
+
+async def test_what_rests_is_what_waits_in_the_book_and_what_waits_for_its_trigger() -> None:
+    async with (
+        raw_venue(by_path(lists([open_order_row()], [algo_order_row()]))) as stub,
+        client(stub.url) as venue,
+    ):
+        assert await venue.resting("BTCUSDT") == [CONDITIONAL, RESTING]
+    asked = [request for request in stub.requests if not request.path.endswith("/time")]
+    # conditional ones first, so that one that triggers in between is in both lists, not in neither
+    assert [request.path for request in asked] == ["/fapi/v1/openAlgoOrders", "/fapi/v1/openOrders"]
+    assert {request.values["symbol"] for request in asked} == {"BTCUSDT"}
+
+
+async def test_only_what_can_still_act_rests_and_what_is_open_of_it_counts() -> None:
+    booked = [
+        open_order_row(status="PARTIALLY_FILLED", executedQty="0.004"),
+        open_order_row(orderId=8002, status="FILLED", executedQty="0.010"),
+    ]
+    ended = ["CANCELED", "TRIGGERED", "FINISHED", "REJECTED", "EXPIRED"]
+    conditional = [
+        *(algo_order_row(algoId=9100 + n, algoStatus=status) for n, status in enumerate(ended)),
+        algo_order_row(algoStatus="TRIGGERING", closePosition=False, quantity="0.25", price="59000"),
+        algo_order_row(algoId=9002, algoStatus="SOMETHING_NEW", quantity="0", price="", triggerPrice=None),
+    ]
+    async with raw_venue(by_path(lists(booked, conditional))) as stub, client(stub.url) as venue:
+        rows = await venue.resting("BTCUSDT")
+    assert [(row.order_id, row.quantity, row.price) for row in rows] == [
+        (9001, Decimal("0.25"), Decimal(59000)),
+        (9002, Decimal(0), Decimal(0)),
+        (8001, Decimal("0.006"), Decimal(70000)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        lists([open_order_row()], []) | {"GET /fapi/v1/openAlgoOrders": http(502, "<html>")},
+        lists([], [algo_order_row()]) | {"GET /fapi/v1/openOrders": http(503, {"code": -1000, "msg": "?"})},
+        lists([], []) | {"GET /fapi/v1/openAlgoOrders": http(404, "")},
+        lists([open_order_row(symbol="ETHUSDT")], []),
+        lists([], [algo_order_row(symbol="ETHUSDT")]),
+        lists([open_order_row(price="NaN")], []),
+        lists([], [algo_order_row(quantity="much")]),
+        lists([], [algo_order_row(triggerPrice="-1")]),
+        lists([], [algo_order_row(side="CLOSE")]),
+    ],
+)
+async def test_half_a_list_of_what_rests_is_none(routes: dict[str, bytes]) -> None:
+    async with raw_venue(by_path(routes)) as stub, client(stub.url) as venue:
+        with pytest.raises(VenueError):
+            await venue.resting("BTCUSDT")
+
+
+@pytest.mark.parametrize(
+    ("order", "path", "name", "answer"),
+    [
+        (RESTING, "/fapi/v1/order", "orderId", open_order_row(status="CANCELED")),
+        (
+            CONDITIONAL,
+            "/fapi/v1/algoOrder",
+            "algoId",
+            {"algoId": 9001, "clientAlgoId": "web_sl", "code": "200", "msg": "success"},
+        ),
+    ],
+)
+async def test_an_order_is_cancelled_where_it_lives_and_one_that_is_gone_is_no_error(
+    order: RestingOrder, path: str, name: str, answer: dict[str, Any]
+) -> None:
+    gone = http(400, {"code": -2011, "msg": "Unknown order sent."})
+    async with raw_venue(answering(http(200, answer), gone)) as stub, client(stub.url) as venue:
+        await venue.cancel(order)
+        await venue.cancel(order)
+        request, _ = stub.seen("DELETE")
+        assert (request.path, request.body) == (path, b"")
+        assert (request.values["symbol"], request.values[name]) == ("BTCUSDT", str(order.order_id))
+        payload, _, signature = request.query.rpartition("&signature=")
+        assert signature == hmac.new(SECRET.encode(), payload.encode(), hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize("order", [RESTING, CONDITIONAL])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(200, open_order_row(orderId=7, algoId=7)),
+        http(503, {"code": -2011, "msg": "Unknown order sent."}),
+        http(400, {"code": -1102, "msg": "?"}),
+        http(200, {}),
+    ],
+)
+async def test_whatever_does_not_say_that_this_order_is_cancelled_raises(
+    order: RestingOrder, answer: bytes
+) -> None:
+    async with raw_venue(answering(answer)) as stub, client(stub.url) as venue:
+        with pytest.raises(VenueError):
+            await venue.cancel(order)
 
 
 async def test_in_hedge_mode_each_side_is_its_own_position() -> None:

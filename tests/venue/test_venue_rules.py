@@ -15,6 +15,12 @@ FILTERS = [
     {"filterType": "PRICE_FILTER", "minPrice": "0.1", "maxPrice": "1000", "tickSize": "0.10"},
     {"filterType": "LOT_SIZE", "minQty": "0.001", "maxQty": "1000", "stepSize": "0.001"},
     {"filterType": "MARKET_LOT_SIZE", "minQty": "0.002", "maxQty": "120", "stepSize": "0.002"},
+    {
+        "filterType": "PERCENT_PRICE",
+        "multiplierUp": "1.0500",
+        "multiplierDown": "0.9500",
+        "multiplierDecimal": "4",
+    },
     {"filterType": "MAX_NUM_ORDERS", "limit": 200},
     {"filterType": "SOMETHING_NEW", "shape": {"unknown": True}},
 ]
@@ -37,7 +43,20 @@ async def test_rules_are_the_tighter_of_the_two_lot_sizes() -> None:
             min_qty=Decimal("0.002"),
             max_qty=Decimal(120),
             tick=Decimal("0.10"),
+            min_price=Decimal("0.1"),
+            max_price=Decimal(1000),
+            multiplier_up=Decimal("1.05"),
+            multiplier_down=Decimal("0.95"),
         )
+
+
+async def test_what_a_symbol_has_no_filter_for_is_zero() -> None:
+    bare = [FILTERS[1], {"filterType": "PRICE_FILTER", "tickSize": "0.10"}]
+    async with raw_venue(answering(info(listed(filters=bare)))) as stub, client(stub.url) as venue:
+        rules = await venue.rules("BTCUSDT")
+    assert rules is not None
+    assert rules.tick == Decimal("0.10")
+    assert {rules.min_price, rules.max_price, rules.multiplier_up, rules.multiplier_down} == {Decimal(0)}
 
 
 async def test_an_unlisted_symbol_has_no_rules_and_does_not_make_us_ask_for_ever() -> None:
@@ -111,6 +130,8 @@ async def test_the_limits_of_exchange_info_are_taken_over() -> None:
         "GET /fapi/v2/positionRisk": http(200, [position_row()], X_MBX_USED_WEIGHT_1M="10"),
     }
     async with raw_venue(by_path(routes)) as stub, client(stub.url) as venue:
+        stub.to_the_middle_of_a_minute()
+        await venue.measure_clock()
         await venue.rules("X")
         await venue.positions()
         assert venue.limits.weight_used() == 10

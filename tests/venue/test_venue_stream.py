@@ -210,6 +210,25 @@ async def test_a_stream_that_answers_pings_but_says_nothing_is_reported_and_kept
         assert health.heard_at > health.event_at
 
 
+async def test_silence_asks_at_once_whether_the_key_is_still_there() -> None:
+    keys = Keys()
+    keys.refuse = VenueError("no such key", http_status=400, code=-1125)
+    async with stage(stay, keys, stream_idle_ms=100, stream_heartbeat_ms=5000) as it:
+        await it.until(Connected, 2)
+        assert [type(event) for event in it.events][:5] == [
+            Connected, Silent, KeyExpired, Disconnected, Connected,
+        ]  # fmt: skip
+        assert keys.extended == 1
+
+
+async def test_silence_with_a_key_that_is_there_goes_on_and_keeps_extending_it() -> None:
+    async with stage(stay, stream_idle_ms=50, stream_heartbeat_ms=5000) as it:
+        await it.until(Silent, 3)
+        assert it.keys.extended >= 2
+        assert it.of(KeyExpired) == []
+        assert it.of(Disconnected) == []
+
+
 async def test_a_stream_that_answers_no_pings_is_given_up() -> None:
     async def deaf(socket: web.WebSocketResponse, _number: int) -> None:
         while (await socket.receive()).type is not WSMsgType.CLOSE:

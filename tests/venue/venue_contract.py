@@ -18,11 +18,11 @@ import aiohttp
 import msgspec
 import pytest
 
-from sureclose.domain.market import Class, OrderReport, Position, Refusal
+from sureclose.domain.market import Class, OrderReport, Position, Refusal, SymbolRules
 from sureclose.domain.words import PositionSide, Side
 from sureclose.venue.environments import VenueSettings
 from sureclose.venue.errors import VenueError
-from sureclose.venue.port import MarketOrder, Purpose, Venue
+from sureclose.venue.port import Purpose, ReducingOrder, Venue
 from sureclose.venue.rest import BinanceRest
 from sureclose.venue.secret import Credentials, Secret
 from sureclose.venue.stream_events import AccountUpdate, Connected, OrderUpdate, StreamEvent
@@ -72,8 +72,15 @@ class Scene(msgspec.Struct):
         )
 
 
-def reducing(venue: Venue, position: Position, quantity: Decimal) -> MarketOrder:
-    return MarketOrder(
+def near_mark(position: Position, rules: SymbolRules, times: str) -> Decimal:
+    """A price on the tick, so many times the mark price."""
+    return position.mark_price * Decimal(times) // rules.tick * rules.tick
+
+
+def reducing(
+    venue: Venue, position: Position, quantity: Decimal, limit_price: Decimal | None = None
+) -> ReducingOrder:
+    return ReducingOrder(
         symbol=position.symbol,
         side=Side.SELL if position.amount > 0 else Side.BUY,
         position_side=position.position_side,
@@ -81,6 +88,7 @@ def reducing(venue: Venue, position: Position, quantity: Decimal) -> MarketOrder
         client_order_id=f"sc-{secrets.token_hex(12)}",
         timestamp=venue.clock.now(),
         recv_window=2000,
+        limit_price=limit_price,
     )
 
 
@@ -206,13 +214,80 @@ class VenueContract:
         assert rules.step > 0
         assert rules.min_qty <= scene.unit <= rules.max_qty
         assert rules.tick > 0
+        assert 0 < rules.multiplier_down < 1 < rules.multiplier_up
+        assert 0 < rules.min_price < rules.max_price
+
+    @pytest.mark.parametrize("sign", [1, -1])
+    async def test_with_a_price_that_the_book_meets_a_close_fills_and_with_another_it_rests_nowhere(
+        self, scene: Scene, sign: int
+    ) -> None:
+        async with scene.venue() as venue:
+            await scene.open(scene.unit * sign)
+            position = await venue.position(scene.symbol, BOTH)
+            rules = await venue.rules(scene.symbol)
+            assert rules is not None
+            worse, better = ("0.99", "1.01") if sign > 0 else ("1.01", "0.99")
+            missed = await venue.place(
+                reducing(venue, position, scene.unit, near_mark(position, rules, better))
+            )
+            assert isinstance(missed, OrderReport)
+            assert (missed.status, missed.reduce_only) == ("EXPIRED", True)
+            assert missed.executed_qty == 0
+            assert await venue.resting(scene.symbol) == []
+            hit = await venue.place(reducing(venue, position, scene.unit, near_mark(position, rules, worse)))
+            assert isinstance(hit, OrderReport)
+            assert (hit.status, hit.order_type, hit.reduce_only) == ("FILLED", "LIMIT", True)
+            assert (await venue.position(scene.symbol, BOTH)).amount == 0
+
+    async def test_an_order_with_a_price_reduces_nothing_that_is_flat(self, scene: Scene) -> None:
+        async with scene.venue() as venue:
+            await scene.open(scene.unit)
+            position = await venue.position(scene.symbol, BOTH)
+            rules = await venue.rules(scene.symbol)
+            assert rules is not None
+            await close(venue, position, scene.unit)
+            refusal = await venue.place(
+                reducing(venue, position, scene.unit, near_mark(position, rules, "0.99"))
+            )
+            assert isinstance(refusal, Refusal)
+            assert refusal.kind is Class.FLAT_CHECK
+
+    async def test_an_order_that_rests_is_listed_until_it_is_cancelled(self, scene: Scene) -> None:
+        async with scene.venue() as venue:
+            assert await venue.resting(scene.symbol) == []
+            await scene.open(scene.unit * 2)
+            position = await venue.position(scene.symbol, BOTH)
+            rules = await venue.rules(scene.symbol)
+            assert rules is not None
+            price = near_mark(position, rules, "1.02")
+            placed = await scene.signed(
+                "POST",
+                "/fapi/v1/order",
+                symbol=scene.symbol,
+                side="SELL",
+                type="LIMIT",
+                timeInForce="GTC",
+                price=format(price, "f"),
+                quantity=format(scene.unit, "f"),
+                reduceOnly="true",
+                newClientOrderId=f"web_{secrets.token_hex(8)}",
+            )
+            (order,) = await venue.resting(scene.symbol)
+            assert (order.order_id, order.client_order_id) == (placed["orderId"], placed["clientOrderId"])
+            assert (order.conditional, order.side, order.position_side) == (False, Side.SELL, BOTH)
+            assert (order.quantity, order.price) == (scene.unit, price)
+            assert order.reduces
+            await venue.cancel(order)
+            assert await venue.resting(scene.symbol) == []
+            await venue.cancel(order)
+            await close(venue, position, scene.unit * 2)
 
     async def test_a_symbol_that_does_not_exist_is_no_flat_position(self, scene: Scene) -> None:
         async with scene.venue() as venue:
             assert await venue.rules("NOSUCHUSDT") is None
             with pytest.raises(VenueError):
                 await venue.position("NOSUCHUSDT", BOTH)
-            order = MarketOrder(
+            order = ReducingOrder(
                 symbol="NOSUCHUSDT",
                 side=Side.SELL,
                 position_side=BOTH,
@@ -227,7 +302,9 @@ class VenueContract:
 
     async def test_a_side_that_the_mode_does_not_have_is_no_flat_position(self, scene: Scene) -> None:
         async with scene.venue() as venue:
+            assert venue.known_dual_side is False
             assert await venue.dual_side() is False
+            assert venue.known_dual_side is False
             with pytest.raises(VenueError, match="LONG"):
                 await venue.position(scene.symbol, PositionSide.LONG)
 
@@ -283,5 +360,26 @@ class VenueContract:
                     filled = filled or (event.trade is not None and event.report.status == "FILLED")
                 if isinstance(event, AccountUpdate):
                     zero = zero or any(row.amount == 0 for row in event.positions)
+            stop.set()
+            await task
+
+    async def test_after_another_program_deleted_the_listen_key_the_stream_comes_back(
+        self, scene: Scene
+    ) -> None:
+        events: asyncio.Queue[StreamEvent] = asyncio.Queue()
+        stop = asyncio.Event()
+        settings = msgspec.structs.replace(scene.settings, stream_idle_ms=300)
+        async with scene.venue() as venue, asyncio.timeout(30):
+            await scene.open(scene.unit)
+            stream = UserStream(settings, venue)
+            task = asyncio.create_task(stream.run(events.put, stop))
+            assert await events.get() == Connected(1)
+            await scene.signed("DELETE", "/fapi/v1/listenKey")
+            while (event := await events.get()) != Connected(2):
+                assert not isinstance(event, OrderUpdate | AccountUpdate)
+            report = await close(venue, await venue.position(scene.symbol, BOTH), scene.unit)
+            while not isinstance(event, OrderUpdate):
+                event = await events.get()
+            assert event.report.client_order_id == report.client_order_id
             stop.set()
             await task

@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from sureclose.domain.words import PositionSide, Side
+from sureclose.venue.clock import steady_seconds
 from sureclose.venue.environments import VenueSettings
-from sureclose.venue.port import MarketOrder
+from sureclose.venue.port import ReducingOrder
 from sureclose.venue.rest import BinanceRest
 from sureclose.venue.secret import Credentials, Secret
 
@@ -71,6 +72,10 @@ class RawVenue:
 
     def now(self) -> int:
         return time.time_ns() // 1_000_000 + self.time_offset_ms
+
+    def to_the_middle_of_a_minute(self) -> None:
+        """Set the venue's clock so that no window of its limits ends while a test runs."""
+        self.time_offset_ms += 30_000 - self.now() % 60_000
 
     def drop_all(self) -> None:
         for writer in self._writers:
@@ -156,11 +161,11 @@ def settings(base_url: str, **changes: Any) -> VenueSettings:
     return VenueSettings(**{**values, **changes})
 
 
-def client(base_url: str, **changes: Any) -> BinanceRest:
-    return BinanceRest(settings(base_url, **changes), CREDENTIALS)
+def client(base_url: str, *, steady: Callable[[], float] = steady_seconds, **changes: Any) -> BinanceRest:
+    return BinanceRest(settings(base_url, **changes), CREDENTIALS, steady=steady)
 
 
-def market_order(**changes: Any) -> MarketOrder:
+def market_order(**changes: Any) -> ReducingOrder:
     values: dict[str, Any] = {
         "symbol": "BTCUSDT",
         "side": Side.SELL,
@@ -170,7 +175,7 @@ def market_order(**changes: Any) -> MarketOrder:
         "timestamp": time.time_ns() // 1_000_000,
         "recv_window": 2000,
     }
-    return MarketOrder(**{**values, **changes})
+    return ReducingOrder(**{**values, **changes})
 
 
 def order_row(**changes: Any) -> dict[str, Any]:
@@ -198,6 +203,55 @@ def order_row(**changes: Any) -> dict[str, Any]:
         "selfTradePreventionMode": "EXPIRE_MAKER",
         "goodTillDate": 0,
         "updateTime": 1795283737916,
+        **changes,
+    }
+
+
+def open_order_row(**changes: Any) -> dict[str, Any]:
+    """An element of GET /fapi/v1/openOrders: a reducing limit order that waits in the book."""
+    waiting = {
+        "orderId": 8001,
+        "clientOrderId": "web_tp",
+        "status": "NEW",
+        "type": "LIMIT",
+        "origType": "LIMIT",
+        "price": "70000.0",
+        "avgPrice": "0.00",
+        "executedQty": "0.000",
+        "cumQuote": "0.00",
+        "time": 1795283000000,
+    }
+    return order_row(**{**waiting, **changes})
+
+
+def algo_order_row(**changes: Any) -> dict[str, Any]:
+    """An element of GET /fapi/v1/openAlgoOrders: a stop that closes whatever is there."""
+    return {
+        "algoId": 9001,
+        "clientAlgoId": "web_sl",
+        "algoType": "CONDITIONAL",
+        "orderType": "STOP_MARKET",
+        "symbol": "BTCUSDT",
+        "side": "SELL",
+        "positionSide": "BOTH",
+        "timeInForce": "GTC",
+        "quantity": "",
+        "algoStatus": "NEW",
+        "triggerPrice": "60000.0",
+        "price": "0.00",
+        "icebergQuantity": None,
+        "selfTradePreventionMode": "EXPIRE_MAKER",
+        "workingType": "MARK_PRICE",
+        "priceMatch": "NONE",
+        "closePosition": True,
+        "priceProtect": False,
+        "reduceOnly": True,
+        "activatePrice": "",
+        "callbackRate": "",
+        "createTime": 1795283000001,
+        "updateTime": 1795283000001,
+        "triggerTime": 0,
+        "goodTillDate": 0,
         **changes,
     }
 

@@ -12,9 +12,11 @@ TERMINAL_STATUSES = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXP
 
 
 class SymbolRules(msgspec.Struct, frozen=True, kw_only=True):
-    """The filters of one symbol that bound a reducing market order, in base units.
+    """The filters of one symbol that bound a reducing order: quantities in base units, prices in the quote asset.
 
     ``max_qty`` is the smaller of LOT_SIZE and MARKET_LOT_SIZE, ``min_qty`` and ``step`` the coarser of the two.
+    ``multiplier_up`` and ``multiplier_down`` are the price band of PERCENT_PRICE, relative to the mark price; zero
+    where the symbol has none. ``min_price`` and ``max_price`` of zero do not bind (PRICE_FILTER).
     """
 
     symbol: str
@@ -23,12 +25,17 @@ class SymbolRules(msgspec.Struct, frozen=True, kw_only=True):
     min_qty: Decimal
     max_qty: Decimal
     tick: Decimal
+    min_price: Decimal = Decimal(0)
+    max_price: Decimal = Decimal(0)
+    multiplier_up: Decimal = Decimal(0)
+    multiplier_down: Decimal = Decimal(0)
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
     """One successful read of one position. ``amount`` is signed; times are venue milliseconds.
 
     ``requested_at`` is a venue time that had passed before the request left; what a read says holds from then on.
+    One that the stream ``told`` was not read: it may size an order, and proves nothing else.
     """
 
     symbol: str
@@ -38,6 +45,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     mark_price: Decimal
     update_time: int
     requested_at: int
+    told: bool = False
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +93,36 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
     def doubtful(self) -> bool:
         """Whether an end may be a lagging read: nothing executed, or FILLED with less than was ordered."""
         return not self.executed_qty or (self.status == "FILLED" and self.executed_qty != self.orig_qty)
+
+
+class RestingOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One order that waits at the venue: in the book, or conditional and not triggered yet.
+
+    ``order_id`` is the venue's own id, of the algo service when ``conditional``; the two services number apart.
+    ``quantity`` is what is still open of it, zero for one that closes whatever is there. ``time`` is when it was placed,
+    venue milliseconds.
+    """
+
+    order_id: int
+    client_order_id: str
+    conditional: bool
+    symbol: str
+    side: Side
+    position_side: PositionSide
+    order_type: str
+    reduce_only: bool
+    close_position: bool
+    quantity: Decimal
+    price: Decimal
+    trigger_price: Decimal
+    time: int
+
+    @property
+    def reduces(self) -> bool:
+        """Whether it can only make a position smaller: by its flags, or in hedge mode by its side."""
+        if self.position_side is PositionSide.BOTH:
+            return self.reduce_only or self.close_position
+        return (self.side is Side.SELL) is (self.position_side is PositionSide.LONG)
 
 
 class Class(StrEnum):

@@ -1,15 +1,18 @@
 """The signed client beneath the port: pools, clock, limits, and what an answer means for a read."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import msgspec
 import structlog
 
+from sureclose.domain.market import Class
 from sureclose.venue.clock import SANE_MS, Sample, VenueClock
-from sureclose.venue.codes import INVALID_TIMESTAMP
+from sureclose.venue.codes import CODES, INVALID_TIMESTAMP
+from sureclose.venue.endpoints import ORDER, PING, TIME, Endpoint
 from sureclose.venue.environments import VenueSettings, addresses
 from sureclose.venue.errors import VenueError, VenueUnreachable, ban_ms, read_body
 from sureclose.venue.limits import Limits, retry_after_ms
@@ -19,10 +22,10 @@ from sureclose.venue.secret import Credentials
 from sureclose.venue.signing import Signer
 from sureclose.venue.transport import ORDER_ANSWER_LIMIT, READ_ANSWER_LIMIT, Answer, Http, NotConnected
 
-TIME: Final = "/fapi/v1/time"
-
 _OBSERVE_PATIENCE_MS: Final = 61_000
 """A read that observes waits for the next minute's weight, and no longer."""
+
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 
 _log = structlog.get_logger(__name__)
 _Answered = TypeVar("_Answered")
@@ -69,6 +72,7 @@ class SignedClient:
             counted=settings.count_limits,
         )
         self._base = addresses(settings).rest
+        self._observing = asyncio.Semaphore(_observers(settings))
         self._measuring = asyncio.Lock()
         self._order_http: Http | None = None
         self._read_http: Http | None = None
@@ -79,7 +83,8 @@ class SignedClient:
         self._order_http = Http(
             self._base,
             headers={**headers, "Accept-Encoding": "identity"},
-            connections=settings.order_connections + 1,  # one more for the clock, which keeps the pool warm
+            # room for the clock and for the pings, so that no order waits for one of them
+            connections=settings.order_connections + 1 + settings.warm_connections,
             keep_alive_s=settings.keep_alive_ms / 1000,
             connect_timeout_ms=settings.connect_timeout_ms,
             total_timeout_ms=settings.order_timeout_ms,
@@ -88,7 +93,8 @@ class SignedClient:
         self._read_http = Http(
             self._base,
             headers=headers,
-            connections=settings.read_connections,
+            # room for those that observe, so that no read that closes waits for one of them
+            connections=settings.read_connections + _observers(settings),
             keep_alive_s=settings.keep_alive_ms / 1000,
             connect_timeout_ms=settings.read_timeout_ms,
             total_timeout_ms=settings.read_timeout_ms,
@@ -141,16 +147,30 @@ class SignedClient:
                     await self._measure()
 
     async def maintain(self, stop: asyncio.Event) -> None:
-        """Measure the clock at intervals until ``stop``; that also keeps a connection warm. To be supervised."""
+        """Measure the clock and keep order connections open, at intervals until ``stop``. To be supervised."""
         while not stop.is_set():
             try:
                 await self.measure_clock()
             except VenueError as error:
                 _log.warning("venue_clock_not_measured", reason=str(error))
+            else:
+                await self._keep_warm()
             try:
                 await asyncio.wait_for(stop.wait(), self.settings.clock_interval_ms / 1000)
             except TimeoutError:
                 continue
+
+    async def _keep_warm(self) -> None:
+        """Pings that are all under way at once, so that each takes a connection of its own; not when weight is scarce."""
+        pings = self.settings.warm_connections
+        if self.limits.read_wait_ms(Purpose.OBSERVE, pings * PING.weight) > 0:
+            return
+        requests = (self._fetch(self.orders, "GET", PING, PING.path) for _ in range(pings))
+        for outcome in await asyncio.gather(*requests, return_exceptions=True):
+            if isinstance(outcome, VenueError):
+                _log.warning("venue_connection_not_warm", reason=str(outcome))
+            elif isinstance(outcome, BaseException):
+                raise outcome
 
     async def _measure(self) -> None:
         samples: list[Sample] = []
@@ -164,75 +184,135 @@ class SignedClient:
         self.clock.add(samples)
 
     async def _sample(self, http: Http) -> Sample:
-        await self.patience(Purpose.CLOSE)
-        sent = self.steady()
-        answer = await http.get(TIME)
-        received = self.steady()
-        server_ms = decode(ServerTime, self.accepted(TIME, answer), TIME).server_time
+        async with self._turn(Purpose.CLOSE, TIME):
+            sent = self.steady()
+            body = await self._fetch(http, "GET", TIME, TIME.path)
+            received = self.steady()
+        server_ms = decode(ServerTime, body, TIME.path).server_time
         if server_ms not in SANE_MS:
-            raise VenueUnreachable(f"{TIME}: {server_ms} is no time in milliseconds")
+            raise VenueUnreachable(f"{TIME.path}: {server_ms} is no time in milliseconds")
         return Sample(sent, received, server_ms)
+
+    # orders
+
+    async def post_order(self, parameters: list[tuple[str, str]]) -> Answer:
+        """Send one order, now: nothing here waits before the POST. Raises ``NotConnected`` or ``NoAnswer``."""
+        body = self.signer.sign(parameters).encode()
+        sent_at, headers, orders = self.about_now(), _NO_HEADERS, 1
+        try:
+            answer = await self.orders.post_form(ORDER.path, body)
+            headers = answer.headers
+        except NotConnected:
+            orders = 0
+            raise
+        finally:
+            self.limits.note(headers, sent_at=sent_at, orders=orders)
+        self._heed(answer, orders=1)
+        return answer
 
     # reads
 
     async def ask(
         self,
         shape: type[_Answered],
-        path: str,
+        endpoint: Endpoint,
         query: list[tuple[str, str]],
         *,
         purpose: Purpose = Purpose.CLOSE,
+        method: str = "GET",
     ) -> _Answered:
-        """One signed GET, decoded."""
-        return decode(shape, (await self.read(path, query, purpose)).body, path)
+        """One signed request, decoded; any method but POST, which has a way of its own."""
+        reply = await self.read(endpoint, query, purpose, method=method)
+        return decode(shape, reply.body, endpoint.path)
 
-    async def read(self, path: str, query: list[tuple[str, str]], purpose: Purpose) -> Reply:
-        """One signed GET."""
+    async def read(
+        self, endpoint: Endpoint, query: list[tuple[str, str]], purpose: Purpose, *, method: str = "GET"
+    ) -> Reply:
+        """One signed request."""
         http = self.reads
-        await self.patience(purpose)
         await self.clock_ready()
-        requested_at = self.clock.earliest()
-        window = str(self.settings.read_recv_window_ms)
-        signed = self.signer.sign([*query, ("recvWindow", window), ("timestamp", str(self.clock.now()))])
-        answer = await http.get(f"{path}?{signed}")
-        return Reply(self.accepted(path, answer), requested_at)
+        async with self._turn(purpose, endpoint):
+            requested_at = self.clock.earliest()
+            window = str(self.settings.read_recv_window_ms)
+            signed = self.signer.sign([*query, ("recvWindow", window), ("timestamp", str(self.clock.now()))])
+            return Reply(await self._fetch(http, method, endpoint, f"{endpoint.path}?{signed}"), requested_at)
 
-    async def unsigned(self, method: str, path: str) -> bytes:
+    async def unsigned(self, method: str, endpoint: Endpoint) -> bytes:
         """One request without a signature, which changes nothing that a repetition would double."""
         http = self.reads
-        await self.patience(Purpose.CLOSE)
-        return self.accepted(path, await http.request(method, path))
+        async with self._turn(Purpose.CLOSE, endpoint):
+            return await self._fetch(http, method, endpoint, endpoint.path)
 
-    async def patience(self, purpose: Purpose) -> None:
-        """Wait while the limits ask for it; raises ``VenueError`` when that is too long."""
-        left = self.settings.read_timeout_ms if purpose is Purpose.CLOSE else _OBSERVE_PATIENCE_MS
-        while (wait := self.limits.read_wait_ms(purpose)) > 0:
-            if wait > left:
-                raise VenueError(f"the venue asks for {wait} ms of patience", retry_after_ms=wait)
-            left -= wait
-            await asyncio.sleep(wait / 1000)
+    @asynccontextmanager
+    async def _turn(self, purpose: Purpose, endpoint: Endpoint) -> AsyncIterator[None]:
+        """Wait while the limits ask for it, at most as long as such a read may; then its weight counts as under way.
 
-    def accepted(self, path: str, answer: Answer) -> bytes:
-        """The body of a good answer; raises what any other answer means for a read."""
-        self.limits.note(answer.status, answer.headers)
+        Raises ``VenueError`` when the wait is too long, without waiting.
+        """
+        left = self.settings.read_timeout_ms
+        async with AsyncExitStack() as stack:
+            if purpose is Purpose.OBSERVE:
+                left = _OBSERVE_PATIENCE_MS
+                try:
+                    async with asyncio.timeout(left / 1000):
+                        await stack.enter_async_context(self._observing)
+                except TimeoutError:
+                    raise VenueUnreachable("too many reads that observe are waiting") from None
+            while (wait := self.limits.read_wait_ms(purpose, endpoint.weight)) > 0:
+                if wait > left:
+                    raise VenueError(f"the venue asks for {wait} ms of patience", retry_after_ms=wait)
+                left -= wait
+                await asyncio.sleep(wait / 1000)
+            self.limits.began(endpoint.weight)
+            stack.callback(self.limits.ended, endpoint.weight)
+            yield
+
+    async def _fetch(self, http: Http, method: str, endpoint: Endpoint, target: str) -> bytes:
+        """The body of a good answer to one request; raises what any other answer means for a read."""
+        sent_at, headers, weight = self.about_now(), _NO_HEADERS, endpoint.weight
+        try:
+            answer = await http.request(method, target)
+            headers = answer.headers
+        except NotConnected:
+            weight = 0
+            raise
+        finally:
+            self.limits.note(headers, sent_at=sent_at, weight=weight)
+        wait = self._heed(answer)
         if 200 <= answer.status < 300:
             return answer.body
         error = read_body(answer.body)
-        wait = retry_after_ms(answer.headers)
-        if answer.status in (418, 429):
-            wait = max(wait, ban_ms(error.message, self.about_now()))
-            self.limits.refused(answer.status, error.code, wait)
-        if error.code == INVALID_TIMESTAMP:
-            self.clock.doubt()
         said = self.credentials.scrub(error.message) or "no readable message"
         code = "" if error.code is None else f", code {error.code}"
         kind = VenueError if error.code is not None and 400 <= answer.status < 500 else VenueUnreachable
         raise kind(
-            f"{path}: HTTP {answer.status}{code}, {said}",
+            f"{endpoint.path}: HTTP {answer.status}{code}, {said}",
             http_status=answer.status,
             code=error.code,
             retry_after_ms=wait,
         )
+
+    def _heed(self, answer: Answer, *, orders: int = 0) -> int:
+        """What any answer says of limits and clock; returns the patience that it asks for, in milliseconds."""
+        if 200 <= answer.status < 300:
+            self.limits.served(orders=orders)
+            return 0
+        error = read_body(answer.body)
+        row = CODES.get(error.code) if error.code is not None else None
+        if error.code == INVALID_TIMESTAMP:
+            self.clock.doubt()
+        if answer.status in (418, 429) or (row is not None and row.kind is Class.WAIT):
+            told = max(retry_after_ms(answer.headers), ban_ms(error.message, self.about_now()))
+            self.limits.refused(answer.status, error.code, told)
+            return max(told, self.limits.blocked_ms())
+        if answer.status < 500:
+            self.limits.served(orders=orders)
+        return 0
+
+
+def _observers(settings: VenueSettings) -> int:
+    """How many reads that observe may be in flight."""
+    return max(1, settings.read_connections // 2)
 
 
 def decode(shape: type[_Answered], body: bytes, path: str) -> _Answered:

@@ -1,7 +1,8 @@
 """The venue's error codes: one table, what each means for a reducing order and what helps.
 
 Source: the error code pages of Binance's USDS-M futures documentation, with the readings that section 3 of the
-project's venue reference gives them. A code that is not listed proves nothing and is resolved by query.
+project's venue reference gives them. A code that is not listed proves nothing and is resolved by query, and so is
+any code under HTTP 408 or 5xx: the class holds for the other 4xx.
 """
 
 from collections.abc import Iterator
@@ -34,7 +35,8 @@ _FLAG = "the reducing flag did not arrive: alarm with the exact request"
 _WHITELIST = "the venue does not accept this address: have the key's IP list checked"
 _PARAMETER = "a request of ours is malformed: report it"
 _AMEND = "we amend no orders: report it"
-_LIMIT_ONLY = "concerns limit orders only: report it"
+_OTHER_KINDS = "concerns kinds of orders that we don't send: report it"
+_PRICE = "the band moves with the mark price: price anew"
 _MARGIN_TYPE = "concerns margin settings only: report it"
 _RULES = "read exchangeInfo again and size anew"
 _MODE = "read the position mode again and build anew"
@@ -50,13 +52,23 @@ _ROWS: Final[tuple[tuple[int | range, str, Class, str], ...]] = (
     (-1005, "IP_WHITELIST", _ESCALATE, _WHITELIST),
     (-1006, "UNEXPECTED_RESP", _RESOLVE, "execution unknown: query the order"),
     (-1007, "TIMEOUT", _RESOLVE, "execution unknown: query the order"),
-    (-1008, "SERVER_BUSY", _RETRY, "reducing orders are exempt from this throttle: " + _FLAG),
+    (
+        -1008,
+        "SERVER_BUSY",
+        _RETRY,
+        "query the order; reducing orders are exempt from this throttle: " + _FLAG,
+    ),
     (-1010, "ERROR_MSG_RECEIVED", _FIX, _PARAMETER),
     (-1011, "IP_WHITELIST", _ESCALATE, _WHITELIST),
     (-1013, "INVALID_MESSAGE", _FIX, _PARAMETER),
     (-1014, "UNKNOWN_ORDER_COMPOSITION", _FIX, _PARAMETER),
     (-1015, "TOO_MANY_ORDERS", _WAIT, "wait for the next interval of the order limit"),
-    (-1016, "SERVICE_SHUTTING_DOWN", _RETRY, "try again; when it stays, a person has to look"),
+    (
+        -1016,
+        "SERVICE_SHUTTING_DOWN",
+        _RETRY,
+        "query the order, then try again; when it stays, a person has to look",
+    ),
     (-1020, "UNSUPPORTED_OPERATION", _FIX, _PARAMETER),
     (-1021, "INVALID_TIMESTAMP", _RETRY, "measure the clock, then a new attempt"),
     (-1022, "INVALID_SIGNATURE", _FIX, "the secret does not belong to the key"),
@@ -96,12 +108,14 @@ _ROWS: Final[tuple[tuple[int | range, str, Class, str], ...]] = (
     (-4003, "QTY_LESS_THAN_ZERO", _FLAT, "the quantity rounded to nothing: read the position"),
     (-4004, "QTY_LESS_THAN_MIN_QTY", _ESCALATE, "dust below the venue's minimum: a person has to look"),
     (-4005, "QTY_GREATER_THAN_MAX_QTY", _RETRY, "split by the market lot size: " + _RULES),
-    (-4013, "PRICE_LESS_THAN_MIN_PRICE", _FIX, _LIMIT_ONLY),
-    (-4014, "PRICE_NOT_INCREASED_BY_TICK_SIZE", _FIX, _LIMIT_ONLY),
+    # the reference says FIX for the four prices; a limit order is priced within rules and band as last read, and a
+    # new attempt reads both again, as it does for quantities
+    (-4013, "PRICE_LESS_THAN_MIN_PRICE", _RETRY, _RULES),
+    (-4014, "PRICE_NOT_INCREASED_BY_TICK_SIZE", _RETRY, _RULES),
     (-4015, "INVALID_CL_ORD_ID_LEN", _FIX, "the client order id is malformed: check the prefix"),
-    (-4016, "PRICE_HIGHTER_THAN_MULTIPLIER_UP", _FIX, _LIMIT_ONLY),
+    (-4016, "PRICE_HIGHTER_THAN_MULTIPLIER_UP", _RETRY, _PRICE),
     (-4023, "QTY_NOT_INCREASED_BY_STEP_SIZE", _RETRY, _RULES),
-    (-4024, "PRICE_LOWER_THAN_MULTIPLIER_DOWN", _FIX, _LIMIT_ONLY),
+    (-4024, "PRICE_LOWER_THAN_MULTIPLIER_DOWN", _RETRY, _PRICE),
     (-4028, "INVALID_LEVERAGE", _FIX, _MARGIN_TYPE),
     (range(-4055, -4043), "MARGIN_TYPE_FAMILY", _FIX, _MARGIN_TYPE),
     (-4059, "NO_NEED_TO_CHANGE_POSITION_SIDE", _FIX, _MARGIN_TYPE),
@@ -120,7 +134,12 @@ _ROWS: Final[tuple[tuple[int | range, str, Class, str], ...]] = (
     (-4117, "STOP_ORDER_TRIGGERING", _RETRY, "a stop is triggering: read the position and size anew"),
     (-4118, "REDUCE_ONLY_MARGIN_CHECK_FAILED", _FLAT, "zero is success; else " + _RESTING),
     (-4120, "STOP_ORDER_SWITCH_ALGO", _FIX, _PARAMETER),
-    (-4131, "MARKET_ORDER_REJECT", _RETRY, "the book is outside the price band: try again shortly"),
+    (
+        -4131,
+        "MARKET_ORDER_REJECT",
+        _RETRY,
+        "the book is outside the price band: try again shortly, then with a limit price inside it",
+    ),
     (range(-4139, -4136), "CLOSE_POSITION_FAMILY", _FIX, _PARAMETER),
     (-4140, "INVALID_SYMBOL_STATUS_FOR_OPENING", _FIX, _FLAG),
     (-4141, "SYMBOL_ALREADY_CLOSED", _ESCALATE, "the symbol is closed: a person has to look"),
@@ -133,11 +152,11 @@ _ROWS: Final[tuple[tuple[int | range, str, Class, str], ...]] = (
     (-4402, "COMPLIANCE_BLACK_SYMBOL", _ESCALATE, _REGION),
     (-4403, "COMPLIANCE_LEVERAGE", _ESCALATE, _REGION),
     (-4531, "MODE_CHANGE_NEEDS_SYNC", _FIX, _MARGIN_TYPE),
-    (-5021, "FOK_ORDER_REJECT", _RETRY, _LIMIT_ONLY),
-    (-5022, "GTX_ORDER_REJECT", _RETRY, _LIMIT_ONLY),
+    (-5021, "FOK_ORDER_REJECT", _RETRY, _OTHER_KINDS),
+    (-5022, "GTX_ORDER_REJECT", _RETRY, _OTHER_KINDS),
     (range(-5027, -5023), "AMEND_FAMILY", _FIX, _AMEND),
     (-5028, "ME_RECVWINDOW_REJECT", _RETRY, "too late at the matching engine: a new attempt"),
-    (range(-5041, -5036), "PRICE_MATCH_FAMILY", _FIX, _LIMIT_ONLY),
+    (range(-5041, -5036), "PRICE_MATCH_FAMILY", _FIX, _OTHER_KINDS),
     (-5043, "AMEND_FAMILY", _FIX, _AMEND),
 )
 
@@ -152,11 +171,12 @@ CODES: Final = MappingProxyType({row.code: row for row in _rows()})
 """Every code we know, by number."""
 
 NO_SUCH_ORDER: Final = -2013
+CANCEL_REJECTED: Final = -2011
 INVALID_TIMESTAMP: Final = -1021
 INVALID_LISTEN_KEY: Final = -1125
 PARAM_NOT_REQUIRED: Final = -1106
 
-STALE_RULES: Final = frozenset({-1111, -1121, -4003, -4004, -4005, -4023})
+STALE_RULES: Final = frozenset({-1111, -1121, -4003, -4004, -4005, -4013, -4014, -4023})
 """After these the cached exchangeInfo is in doubt."""
 
 STALE_MODE: Final = frozenset({PARAM_NOT_REQUIRED, -4060, -4061, -4062})

@@ -68,12 +68,15 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """From the sending of a read to the end of its answer, and how long a read waits for the venue's limits."""
     order_connections: _Ms = 16
     """Orders in flight at once."""
+    warm_connections: _Ms = 4
+    """Order connections that a ping keeps open while there are no orders."""
     read_connections: _Ms = 8
-    """Reads in flight at once."""
+    """Reads of closes in flight at once; those that observe have half as many of their own."""
     keep_alive_ms: _Ms = 45_000
     """How long an idle connection is kept."""
     clock_interval_ms: _Ms = 20_000
-    """Between two measurements of the venue's clock, which also keep an order connection warm."""
+    """Between two measurements of the venue's clock, and between two pings that keep order connections warm. Best
+    below half of ``keep_alive_ms``."""
     clock_samples: _Ms = 3
     """Reads of the venue's time in one measurement; the best one counts."""
     position_interval_ms: int = 250
@@ -93,10 +96,19 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     count_limits: bool = True
     """Whether the counts in the venue's headers are kept below its limits, beyond obeying its refusals. Off only for
     a venue that counts without enforcing: the paper exchange with its limits off."""
+    size_from_stream: bool = True
+    """Whether a full close may be sized from the position as the user data stream tells it, where that is fresh and
+    every read of positions has agreed with it. Off: each close reads its position first."""
+    told_fresh_ms: _Ms = 1000
+    """How recently the stream must have been heard, pongs included, for what it told to be fresh."""
+    book_check_ms: _Ms = 5000
+    """Between two reads of all positions that check what the stream told (weight 5 each)."""
+    stream_ping_ms: _Ms = 500
+    """After how long without a frame we ping; the venue takes up to five a second."""
     stream_idle_ms: _Ms = 60_000
     """After how long without a data frame the stream's silence is reported."""
     stream_heartbeat_ms: _Ms = 10_000
-    """After how long without a frame we ping; twice that without any frame ends the connection."""
+    """Twice that without any frame, pongs included, ends the connection."""
     stream_keepalive_ms: _Ms = 1_800_000
     """Between two extensions of the listen key, which lives for 60 minutes (Binance docs, user data streams)."""
     stream_max_age_ms: _Ms = 82_800_000

@@ -11,10 +11,6 @@ import msgspec
 from sureclose.domain.market import Class, Refusal
 from sureclose.venue.codes import CODES, PARAM_NOT_REQUIRED
 
-SERVER_BUSY: Final = -1008
-SERVICE_UNAVAILABLE: Final = "service unavailable."
-"""Text of the 503 that Binance documents as a certain failure (general info, HTTP 503, variant B)."""
-
 _MESSAGE_LENGTH: Final = 300
 _UNTIL = re.compile(r"until\s+(\d{13})\b")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -49,6 +45,14 @@ class VenueUnreachable(VenueError):
 
 class VenueIncomplete(VenueError):
     """The venue's answer can't be proven to be the whole of what was asked for. Ask for less, or look by hand."""
+
+
+class WrongMode(VenueError):
+    """The venue's rows speak of the other position mode than the one asked for."""
+
+    @property
+    def remedy(self) -> str:
+        return "read the position mode again and build anew"
 
 
 class ClockUnknown(VenueError):
@@ -95,8 +99,9 @@ def classify(
 
     ``body`` is the message (or the text, when there was no JSON), ``retry_after_ms`` what a ``Retry-After`` header
     asked for, ``now`` the venue's time for messages that name the end of a ban.
-    A refusal is definite only as 4xx (not 408) with a code that the table proves, as 429 or 418, as -1008, or as the
-    503 whose text Binance documents as a certain failure.
+    A refusal is definite only as 429 or 418, or as another 4xx (not 408) with a code that the table proves. Binance
+    documents some 503 as certain failures (general info, HTTP 503, variants B to D): that stays unknown here, for a
+    server in trouble is no witness, and one query costs less than an order sent twice.
     """
     row = CODES.get(code) if code is not None else None
     wait = max(retry_after_ms, ban_ms(body, now))
@@ -105,20 +110,14 @@ def classify(
         return Refusal(kind=kind, http_status=http_status, code=code, message=body, retry_after_ms=wait)
 
     unknown = Unanswered(reason=_why_unknown(http_status, code, body), http_status=http_status, code=code)
-    if http_status == 408:
+    if http_status == 408 or not 400 <= http_status < 500:
         return unknown
     if row is not None and row.kind is Class.RESOLVE:
         return unknown
     if http_status in (418, 429):
         # the limit check stands before routing; a code that contradicts it was dealt with above
         return refusal(Class.WAIT)
-    if http_status == 503:
-        if code == SERVER_BUSY:
-            return refusal(Class.RETRY)
-        if code is None and body.strip().casefold() == SERVICE_UNAVAILABLE:
-            return refusal(Class.RETRY)
-        return unknown
-    if 400 <= http_status < 500 and row is not None:
+    if row is not None:
         if code == PARAM_NOT_REQUIRED and "reduceonly" in body.casefold():
             # the account is in hedge mode, where the flag may not be sent: build anew
             return refusal(Class.RETRY)

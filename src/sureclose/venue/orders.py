@@ -10,26 +10,34 @@ from sureclose.domain.market import OrderReport, Refusal
 from sureclose.domain.words import PositionSide
 from sureclose.venue.errors import Unanswered, classify, read_body
 from sureclose.venue.limits import retry_after_ms
-from sureclose.venue.port import MarketOrder
+from sureclose.venue.port import ReducingOrder
 from sureclose.venue.schemas import OrderRow
 
 _row = msgspec.json.Decoder(OrderRow)
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
-def parameters(order: MarketOrder) -> list[tuple[str, str]]:
+def parameters(order: ReducingOrder) -> list[tuple[str, str]]:
     """The parameters of POST /fapi/v1/order; there is no way through here to one that doesn't reduce.
 
     In one-way mode ``reduceOnly`` makes it so; in hedge mode the venue refuses that parameter, and the side against
-    ``positionSide``, which ``MarketOrder`` enforces, makes it so (Binance docs, new order).
+    ``positionSide``, which ``ReducingOrder`` enforces, makes it so (Binance docs, new order).
     """
     reducing = [("reduceOnly", "true")] if order.position_side is PositionSide.BOTH else []
+    if order.limit_price is None:
+        kind = [("type", "MARKET"), ("quantity", plain(order.quantity))]
+    else:
+        kind = [
+            ("type", "LIMIT"),
+            ("timeInForce", "IOC"),
+            ("quantity", plain(order.quantity)),
+            ("price", plain(order.limit_price)),
+        ]
     return [
         ("symbol", order.symbol),
         ("side", order.side.value),
         ("positionSide", order.position_side.value),
-        ("type", "MARKET"),
-        ("quantity", plain(order.quantity)),
+        *kind,
         *reducing,
         ("newClientOrderId", order.client_order_id),
         ("newOrderRespType", "RESULT"),
@@ -39,7 +47,7 @@ def parameters(order: MarketOrder) -> list[tuple[str, str]]:
 
 
 def judge(
-    order: MarketOrder,
+    order: ReducingOrder,
     http_status: int,
     body: bytes,
     headers: Mapping[str, str] = _NO_HEADERS,

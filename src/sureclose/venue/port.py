@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from sureclose.domain.market import OrderReport, Position, Refusal, SymbolRules, Trade
+from sureclose.domain.market import OrderReport, Position, Refusal, RestingOrder, SymbolRules, Trade
 from sureclose.domain.words import PositionSide, Side
 from sureclose.venue.clock import VenueClock
 from sureclose.venue.errors import Unanswered
@@ -35,13 +35,13 @@ class Purpose(StrEnum):
     OBSERVE = "observe"
 
 
-class MarketOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """One reducing market order, as journalled.
+class ReducingOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One reducing order, as journalled: at market, or with ``limit_price`` a limit order that never rests (IOC).
 
     There is no field that says whether it reduces: with ``BOTH`` the wire always carries ``reduceOnly=true``, with
     ``LONG`` and ``SHORT`` (hedge mode, where the venue refuses that parameter) the only side that can be written is
-    the one that reduces. ``quantity`` is in base units; ``timestamp`` and ``recv_window`` are venue milliseconds,
-    and their sum is the last moment at which the venue may accept it.
+    the one that reduces. ``quantity`` is in base units, ``limit_price`` in the quote asset; ``timestamp`` and
+    ``recv_window`` are venue milliseconds, and their sum is the last moment at which the venue may accept it.
     Raises ``ValueError`` when it could not be a reducing order that the venue understands.
     """
 
@@ -52,12 +52,15 @@ class MarketOrder(msgspec.Struct, frozen=True, kw_only=True):
     client_order_id: str
     timestamp: int
     recv_window: int
+    limit_price: Decimal | None = None
 
     def __post_init__(self) -> None:
         if not self.symbol:
             raise ValueError("an order needs a symbol")
         if not self.quantity.is_finite() or self.quantity <= 0:
             raise ValueError(f"not an order quantity: {self.quantity}")
+        if self.limit_price is not None and (not self.limit_price.is_finite() or self.limit_price <= 0):
+            raise ValueError(f"not a limit price: {self.limit_price}")
         if _CLIENT_ORDER_ID.fullmatch(self.client_order_id) is None:
             raise ValueError(f"not a client order id of ours: {self.client_order_id!r}")
         if self.timestamp <= 0 or not 0 < self.recv_window <= MAX_RECV_WINDOW_MS:
@@ -110,11 +113,20 @@ class Venue(Protocol):
 
         Waits as long as the venue's limits ask for. Waiters go by ``urgency``, then by ``since`` (the age of the
         wish: smaller is older), then in order of arrival. Entering measures the clock if it is unknown or in doubt,
-        and may raise ``VenueUnreachable`` for that reason, having sent no order.
+        and may raise ``VenueError`` for that reason, having sent no order.
         """
         ...
 
-    async def place(self, order: MarketOrder) -> OrderReport | Refusal | Unanswered | NotSent:
+    @property
+    def order_queue(self) -> int:
+        """How many wait for a slot now."""
+        ...
+
+    def order_wait_ms(self) -> int:
+        """How long the venue's limits make the next order wait, beside the queue."""
+        ...
+
+    async def place(self, order: ReducingOrder) -> OrderReport | Refusal | Unanswered | NotSent:
         """Send exactly one request, with the ``timestamp`` it was journalled with. Raises nothing for a fault.
 
         A cancelled call is as unknown as ``Unanswered``.
@@ -139,6 +151,17 @@ class Venue(Protocol):
         """
         ...
 
+    async def resting(self, symbol: str, purpose: Purpose = Purpose.CLOSE) -> list[RestingOrder]:
+        """All orders of a symbol that can still act: those in the book and conditional ones, whoever placed them.
+
+        Conditional ones first; one that triggers meanwhile is listed twice rather than never.
+        """
+        ...
+
+    async def cancel(self, order: RestingOrder) -> None:
+        """Cancel one order; one that is gone already (-2011) is no error. List again to know that it worked."""
+        ...
+
     async def trades_of_order(self, symbol: str, order_id: int) -> list[Trade]:
         """All fills of one order, oldest first."""
         ...
@@ -153,7 +176,16 @@ class Venue(Protocol):
         """One position, by a read that was requested after this call. Zero is a row that says zero.
 
         ``position_side`` is the account's own word: ``BOTH`` in one-way mode, ``LONG`` or ``SHORT`` in hedge mode;
-        a side that the venue has no row for raises ``VenueError``.
+        a side that the venue has no row for raises ``VenueError``. Rows that speak of the other mode raise
+        ``WrongMode``, and ``dual_side`` will ask again.
+        """
+        ...
+
+    def told(self, symbol: str, position_side: PositionSide) -> Position | None:
+        """An open position as the user data stream tells it, where that is fresh and nothing speaks against it.
+
+        ``position_side`` is a decision's word, translated by what is known of the account's mode. Never zero: it may
+        size an order, and proves nothing.
         """
         ...
 
@@ -163,6 +195,11 @@ class Venue(Protocol):
 
     async def dual_side(self) -> bool:
         """Whether the account is in hedge mode. Cached; forgotten when the venue refuses an order for its mode."""
+        ...
+
+    @property
+    def known_dual_side(self) -> bool:
+        """What ``dual_side`` last answered, ``False`` before it did; never asks."""
         ...
 
     async def rules(self, symbol: str) -> SymbolRules | None:

@@ -7,7 +7,7 @@ import msgspec
 
 from sureclose.domain.market import Position
 from sureclose.domain.words import PositionSide
-from sureclose.venue.errors import VenueError, VenueUnreachable
+from sureclose.venue.errors import VenueError, VenueUnreachable, WrongMode
 
 
 class _Waiter(msgspec.Struct, frozen=True, eq=False):
@@ -88,27 +88,46 @@ class PositionReads:
         except Exception as error:  # noqa: BLE001 - not swallowed: every waiter gets it
             _fail(batch, error)
         else:
-            found = {(row.symbol, row.position_side): row for row in rows}
+            by_symbol: dict[str, list[Position]] = {}
+            for row in rows:
+                by_symbol.setdefault(row.symbol, []).append(row)
             for waiter in batch:
                 if waiter.answer.done():
                     continue
-                row = found.get((waiter.symbol, waiter.position_side))
-                if row is None:
-                    waiter.answer.set_exception(_missing(waiter, rows))
-                else:
-                    waiter.answer.set_result(row)
+                try:
+                    waiter.answer.set_result(
+                        row_of(by_symbol.get(waiter.symbol, []), waiter.symbol, waiter.position_side)
+                    )
+                except VenueError as error:
+                    waiter.answer.set_exception(error)
+
+
+def row_of(rows: list[Position], symbol: str, position_side: PositionSide) -> Position:
+    """The row of one side among a symbol's rows; raises ``VenueError`` when there is none.
+
+    ``WrongMode`` when the rows speak of the other mode: they have only its sides, or a position on one of them.
+    """
+    one_way = position_side is PositionSide.BOTH
+    asked = next((row for row in rows if row.position_side is position_side), None)
+    others = [row for row in rows if (row.position_side is PositionSide.BOTH) is not one_way]
+    if others and (asked is None or any(row.amount for row in others)):
+        raise WrongMode(
+            f"{position_side.value} was asked for, but the venue's positions of {symbol} are {_said(rows)}: "
+            f"the account is {'' if one_way else 'not '}in hedge mode. Read the position mode again"
+        )
+    if asked is None:
+        raise VenueError(
+            f"the venue's positions have no {position_side.value} row for {symbol}; "
+            f"it says {_said(rows)}. Check the symbol"
+        )
+    return asked
+
+
+def _said(rows: list[Position]) -> str:
+    return ", ".join(sorted(f"{row.position_side.value} {row.amount}" for row in rows)) or "nothing of it"
 
 
 def _fail(waiters: list[_Waiter], error: Exception) -> None:
     for waiter in waiters:
         if not waiter.answer.done():
             waiter.answer.set_exception(error)
-
-
-def _missing(waiter: _Waiter, rows: list[Position]) -> VenueError:
-    sides = sorted(row.position_side.value for row in rows if row.symbol == waiter.symbol)
-    known = f"it has {', '.join(sides)}" if sides else "it has no row of that symbol"
-    return VenueError(
-        f"the venue's positions have no {waiter.position_side.value} row for {waiter.symbol}; {known}. "
-        "Check symbol and position mode"
-    )

@@ -8,24 +8,41 @@ from typing import Final, Self
 
 import msgspec
 
-from sureclose.domain.market import Class, OrderReport, Position, Refusal, SymbolRules, Trade
+from sureclose.domain.market import OrderReport, Position, Refusal, RestingOrder, SymbolRules, Trade
 from sureclose.domain.words import PositionSide
 from sureclose.venue import history
+from sureclose.venue.book import PositionBook
 from sureclose.venue.client import SignedClient, decode
 from sureclose.venue.clock import VenueClock, steady_seconds, wall_ms
-from sureclose.venue.codes import INVALID_TIMESTAMP, NO_SUCH_ORDER, STALE_MODE, STALE_RULES
+from sureclose.venue.codes import CANCEL_REJECTED, NO_SUCH_ORDER, STALE_MODE, STALE_RULES
+from sureclose.venue.endpoints import (
+    ACCOUNT_CONFIG,
+    ALGO_ORDER,
+    ALL_ORDERS,
+    DUAL_SIDE,
+    EXCHANGE_INFO,
+    LISTEN_KEY,
+    OPEN_ALGO_ORDERS,
+    OPEN_ORDERS,
+    ORDER,
+    POSITION_RISK,
+    USER_TRADES,
+)
 from sureclose.venue.environments import VenueSettings
-from sureclose.venue.errors import Unanswered, VenueError, VenueIncomplete, VenueUnreachable
+from sureclose.venue.errors import Unanswered, VenueError, VenueIncomplete, VenueUnreachable, WrongMode
 from sureclose.venue.exchange_info import RulesCache
 from sureclose.venue.limits import Limits
 from sureclose.venue.orders import judge, parameters
-from sureclose.venue.port import AccountState, MarketOrder, NotSent, Purpose, Urgency
+from sureclose.venue.port import AccountState, NotSent, Purpose, ReducingOrder, Urgency
 from sureclose.venue.positions import PositionReads
 from sureclose.venue.schemas import (
     AccountConfig,
+    AlgoOrderRow,
+    Cancelled,
     DualSide,
     ExchangeInfo,
     ListenKey,
+    OpenOrderRow,
     OrderRow,
     PositionRow,
     TradeRow,
@@ -33,15 +50,6 @@ from sureclose.venue.schemas import (
 from sureclose.venue.secret import Credentials
 from sureclose.venue.slots import OrderSlots
 from sureclose.venue.transport import NoAnswer, NotConnected
-
-ORDER: Final = "/fapi/v1/order"
-ALL_ORDERS: Final = "/fapi/v1/allOrders"
-USER_TRADES: Final = "/fapi/v1/userTrades"
-POSITION_RISK: Final = "/fapi/v2/positionRisk"
-DUAL_SIDE: Final = "/fapi/v1/positionSide/dual"
-ACCOUNT_CONFIG: Final = "/fapi/v1/accountConfig"
-EXCHANGE_INFO: Final = "/fapi/v1/exchangeInfo"
-LISTEN_KEY: Final = "/fapi/v1/listenKey"
 
 _AHEAD_MS: Final = 60_000
 """How far past the present a window of history reaches, for orders that change while it is read."""
@@ -81,6 +89,8 @@ class BinanceRest:
             doubt_ms=settings.rules_doubt_ms,
         )
         self._mode: tuple[bool, float] | None = None
+        self._known_dual_side = False
+        self.book = PositionBook(self.clock, steady, fresh_ms=settings.told_fresh_ms)
         self._mode_doubts = 0
         self._asking_mode = asyncio.Lock()
 
@@ -118,7 +128,7 @@ class BinanceRest:
         await self._client.measure_clock()
 
     async def maintain(self, stop: asyncio.Event) -> None:
-        """Measure the clock at intervals until ``stop``; that also keeps a connection warm. To be supervised."""
+        """Measure the clock and keep order connections open, at intervals until ``stop``. To be supervised."""
         await self._client.maintain(stop)
 
     # orders
@@ -130,19 +140,26 @@ class BinanceRest:
             await self._client.clock_ready()
             yield
 
-    async def place(self, order: MarketOrder) -> OrderReport | Refusal | Unanswered | NotSent:
+    @property
+    def order_queue(self) -> int:
+        """See ``Venue``."""
+        return self._slots.queue
+
+    def order_wait_ms(self) -> int:
+        """See ``Venue``."""
+        return self._slots.next_wait_ms()
+
+    async def place(self, order: ReducingOrder) -> OrderReport | Refusal | Unanswered | NotSent:
         """See ``Venue``: one POST, whose outcome is whatever can be proven about it."""
         if (patience := self.limits.blocked_ms()) > 0:
             return NotSent(f"the venue asked for {patience} ms of patience")
         client = self._client
-        body = client.signer.sign(parameters(order)).encode()
         try:
-            answer = await client.orders.post_form(ORDER, body)
+            answer = await client.post_order(parameters(order))
         except NotConnected as error:
             return NotSent(str(error))
         except NoAnswer as error:
             return Unanswered(reason=str(error))
-        self.limits.note(answer.status, answer.headers)
         verdict = judge(order, answer.status, answer.body, answer.headers, client.about_now())
         if isinstance(verdict, Refusal):
             self._learn(verdict)
@@ -153,28 +170,23 @@ class BinanceRest:
 
     def _learn(self, refusal: Refusal) -> None:
         """What a refusal says about what we believed."""
-        if refusal.kind is Class.WAIT:
-            self.limits.refused(refusal.http_status, refusal.code, refusal.retry_after_ms)
-        if refusal.code == INVALID_TIMESTAMP:
-            self.clock.doubt()
         if refusal.code in STALE_RULES:
             self._rules.doubt()
         if refusal.code in STALE_MODE:
-            self._mode = None
-            self._mode_doubts += 1
+            self._forget_mode()
 
     async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
         """See ``Venue``."""
         row = await self._order(symbol, ("origClientOrderId", client_order_id))
         if row is not None and row.client_order_id != client_order_id:
-            raise VenueUnreachable(f"{ORDER}: the answer is about another order")
+            raise VenueUnreachable(f"{ORDER.path}: the answer is about another order")
         return None if row is None else row.report()
 
     async def order_by_id(self, symbol: str, order_id: int) -> OrderReport | None:
         """See ``Venue``."""
         row = await self._order(symbol, ("orderId", str(order_id)))
         if row is not None and row.order_id != order_id:
-            raise VenueUnreachable(f"{ORDER}: the answer is about another order")
+            raise VenueUnreachable(f"{ORDER.path}: the answer is about another order")
         return None if row is None else row.report()
 
     async def _order(self, symbol: str, by: tuple[str, str]) -> OrderRow | None:
@@ -185,7 +197,7 @@ class BinanceRest:
                 return None
             raise
         if row.symbol != symbol:
-            raise VenueUnreachable(f"{ORDER}: the answer is about another symbol")
+            raise VenueUnreachable(f"{ORDER.path}: the answer is about another symbol")
         return row
 
     async def orders_since(
@@ -200,6 +212,33 @@ class BinanceRest:
         rows = await history.whole(page, *await self._span(start_time), history.too_many)
         by_id = {row.order_id: row for row in rows}
         return [by_id[order_id].report() for order_id in sorted(by_id)]
+
+    # orders that rest
+
+    async def resting(self, symbol: str, purpose: Purpose = Purpose.CLOSE) -> list[RestingOrder]:
+        """See ``Venue``. One after the other: what triggers between the two lists is in both, not in neither."""
+        by_symbol = [("symbol", symbol)]
+        conditional = await self._client.ask(
+            list[AlgoOrderRow], OPEN_ALGO_ORDERS, by_symbol, purpose=purpose
+        )
+        booked = await self._client.ask(list[OpenOrderRow], OPEN_ORDERS, by_symbol, purpose=purpose)
+        rows: list[AlgoOrderRow | OpenOrderRow] = [*conditional, *booked]
+        if any(row.symbol != symbol for row in rows):
+            raise VenueUnreachable("the list of open orders is about another symbol")
+        return [row.resting() for row in rows if row.rests]
+
+    async def cancel(self, order: RestingOrder) -> None:
+        """See ``Venue``."""
+        endpoint, name = (ALGO_ORDER, "algoId") if order.conditional else (ORDER, "orderId")
+        query = [("symbol", order.symbol), (name, str(order.order_id))]
+        try:
+            answer = await self._client.ask(Cancelled, endpoint, query, method="DELETE")
+        except VenueError as error:
+            if error.code == CANCEL_REJECTED and not isinstance(error, VenueUnreachable):
+                return
+            raise
+        if (answer.algo_id if order.conditional else answer.order_id) != order.order_id:
+            raise VenueUnreachable(f"{endpoint.path}: the answer is about another order")
 
     # fills
 
@@ -251,7 +290,19 @@ class BinanceRest:
 
     async def position(self, symbol: str, position_side: PositionSide) -> Position:
         """See ``Venue``; coalesced by ``PositionReads``."""
-        return await self._position_reads.position(symbol, position_side)
+        try:
+            return await self._position_reads.position(symbol, position_side)
+        except WrongMode:
+            self._forget_mode()
+            raise
+
+    def told(self, symbol: str, position_side: PositionSide) -> Position | None:
+        """See ``Venue``; kept by ``PositionBook``."""
+        if not self._settings.size_from_stream:
+            return None
+        if self._known_dual_side:
+            return None if position_side is PositionSide.BOTH else self.book.position(symbol, position_side)
+        return self.book.position(symbol, PositionSide.BOTH)
 
     async def positions(self) -> list[Position]:
         """See ``Venue``."""
@@ -261,8 +312,10 @@ class BinanceRest:
     async def _read_positions(self, symbol: str | None, purpose: Purpose = Purpose.CLOSE) -> list[Position]:
         query = [] if symbol is None else [("symbol", symbol)]
         reply = await self._client.read(POSITION_RISK, query, purpose)
-        rows = decode(list[PositionRow], reply.body, POSITION_RISK)
-        return [row.position(reply.requested_at) for row in rows]
+        rows = decode(list[PositionRow], reply.body, POSITION_RISK.path)
+        positions = [row.position(reply.requested_at) for row in rows]
+        self.book.check(positions, whole=symbol is None)
+        return positions
 
     async def dual_side(self) -> bool:
         """See ``Venue``."""
@@ -275,7 +328,17 @@ class BinanceRest:
             answer = await self._client.ask(DualSide, DUAL_SIDE, [])
             if doubts == self._mode_doubts:
                 self._mode = (answer.dual_side_position, asked_at)
+            self._known_dual_side = answer.dual_side_position
             return answer.dual_side_position
+
+    @property
+    def known_dual_side(self) -> bool:
+        """See ``Venue``."""
+        return self._known_dual_side
+
+    def _forget_mode(self) -> None:
+        self._mode = None
+        self._mode_doubts += 1
 
     async def account(self) -> AccountState:
         """See ``Venue``."""
@@ -291,7 +354,7 @@ class BinanceRest:
         return await self._rules.rules(symbol)
 
     async def _read_exchange_info(self) -> ExchangeInfo:
-        info = decode(ExchangeInfo, await self._client.unsigned("GET", EXCHANGE_INFO), EXCHANGE_INFO)
+        info = decode(ExchangeInfo, await self._client.unsigned("GET", EXCHANGE_INFO), EXCHANGE_INFO.path)
         self.limits.configure(info.rate_limits)
         return info
 
@@ -299,9 +362,9 @@ class BinanceRest:
 
     async def create_listen_key(self) -> str:
         """A listen key, the running one if there is one; valid for 60 minutes."""
-        answer = decode(ListenKey, await self._client.unsigned("POST", LISTEN_KEY), LISTEN_KEY)
+        answer = decode(ListenKey, await self._client.unsigned("POST", LISTEN_KEY), LISTEN_KEY.path)
         if not answer.listen_key:
-            raise VenueUnreachable(f"{LISTEN_KEY}: the answer has no key")
+            raise VenueUnreachable(f"{LISTEN_KEY.path}: the answer has no key")
         return answer.listen_key
 
     async def extend_listen_key(self) -> str:
@@ -309,7 +372,7 @@ class BinanceRest:
 
         Raises ``VenueError`` with code -1125 when there is none.
         """
-        return decode(ListenKey, await self._client.unsigned("PUT", LISTEN_KEY), LISTEN_KEY).listen_key
+        return decode(ListenKey, await self._client.unsigned("PUT", LISTEN_KEY), LISTEN_KEY.path).listen_key
 
 
 def _window(symbol: str, first: int, last: int) -> list[tuple[str, str]]:

@@ -5,11 +5,12 @@ that is not finite is refused. Source of the shapes: Binance docs of each endpoi
 project's venue reference.
 """
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from typing import Final
 
 import msgspec
 
-from sureclose.domain.market import OrderReport, Position, Trade
+from sureclose.domain.market import TERMINAL_STATUSES, OrderReport, Position, RestingOrder, Trade
 from sureclose.domain.words import PositionSide, Side
 
 
@@ -67,6 +68,117 @@ class OrderRow(Wire, frozen=True, kw_only=True):
             executed_qty=self.executed_qty,
             update_time=self.update_time,
         )
+
+
+class OpenOrderRow(Wire, frozen=True, kw_only=True):
+    """GET /fapi/v1/openOrders."""
+
+    order_id: int
+    client_order_id: str
+    symbol: str
+    side: Side
+    position_side: PositionSide
+    status: str
+    type: str
+    reduce_only: bool
+    close_position: bool
+    orig_qty: Decimal
+    executed_qty: Decimal
+    price: Decimal
+    stop_price: Decimal = Decimal(0)
+    time: int
+
+    @property
+    def rests(self) -> bool:
+        """Whether it can still act; a list that lags may show one that ended."""
+        return self.status not in TERMINAL_STATUSES
+
+    def resting(self) -> RestingOrder:
+        return RestingOrder(
+            order_id=self.order_id,
+            client_order_id=self.client_order_id,
+            conditional=False,
+            symbol=self.symbol,
+            side=self.side,
+            position_side=self.position_side,
+            order_type=self.type,
+            reduce_only=self.reduce_only,
+            close_position=self.close_position,
+            quantity=max(Decimal(0), self.orig_qty - self.executed_qty),
+            price=self.price,
+            trigger_price=self.stop_price,
+            time=self.time,
+        )
+
+
+ALGO_ENDED: Final = frozenset({"CANCELED", "TRIGGERED", "FINISHED", "REJECTED", "EXPIRED"})
+"""States in which a conditional order acts no more (Binance docs, new algo order): one that has triggered lives on as
+an ordinary order, which is listed there."""
+
+
+class AlgoOrderRow(Wire, frozen=True, kw_only=True):
+    """GET /fapi/v1/openAlgoOrders. Amounts that don't apply come as ``"0"``, empty or not at all."""
+
+    algo_id: int
+    client_algo_id: str
+    order_type: str
+    symbol: str
+    side: Side
+    position_side: PositionSide
+    reduce_only: bool
+    close_position: bool
+    algo_status: str
+    create_time: int
+    quantity: str | None = None
+    price: str | None = None
+    trigger_price: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for text in (self.quantity, self.price, self.trigger_price):
+            _amount(text)
+
+    @property
+    def rests(self) -> bool:
+        """Whether it can still act."""
+        return self.algo_status not in ALGO_ENDED
+
+    def resting(self) -> RestingOrder:
+        return RestingOrder(
+            order_id=self.algo_id,
+            client_order_id=self.client_algo_id,
+            conditional=True,
+            symbol=self.symbol,
+            side=self.side,
+            position_side=self.position_side,
+            order_type=self.order_type,
+            reduce_only=self.reduce_only,
+            close_position=self.close_position,
+            quantity=Decimal(0) if self.close_position else _amount(self.quantity),
+            price=_amount(self.price),
+            trigger_price=_amount(self.trigger_price),
+            time=self.create_time,
+        )
+
+
+def _amount(text: str | None) -> Decimal:
+    """A number that may be left out; raises ``ValueError`` for anything else that is none."""
+    if not text:
+        return Decimal(0)
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise ValueError("an amount that is no number") from None
+    if not amount.is_finite() or amount < 0:
+        raise ValueError(f"an amount of {amount}")
+    return amount
+
+
+class Cancelled(Wire, frozen=True, kw_only=True):
+    """DELETE /fapi/v1/order and /fapi/v1/algoOrder: which order it was, by the id of its service."""
+
+    order_id: int | None = None
+    algo_id: int | None = None
 
 
 class TradeRow(Wire, frozen=True, kw_only=True):

@@ -27,6 +27,15 @@ class OrderSlots:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
+    @property
+    def queue(self) -> int:
+        """How many wait for a slot."""
+        return sum(1 for *_, waiter in self._waiting if not waiter.done())
+
+    def next_wait_ms(self) -> int:
+        """How long the venue's limits make whoever comes next wait, beside the queue."""
+        return self._wait_ms(self._held)
+
     @asynccontextmanager
     async def hold(self, urgency: Urgency, since: int) -> AsyncIterator[None]:
         """One slot for the duration of the block. Raises ``VenueUnreachable`` when the client is closed meanwhile."""

@@ -97,8 +97,8 @@ class _Order(Wire, frozen=True, kw_only=True, rename=None):
     l: Decimal = Decimal(0)  # noqa: E741 - the venue's name
     L: Decimal = Decimal(0)
     t: int = 0
-    n: Decimal = Decimal(0)
-    N: str = ""
+    n: Decimal | None = None
+    N: str | None = None
     rp: Decimal = Decimal(0)
     er: str = ""
 
@@ -181,8 +181,8 @@ def _order_update(event: _OrderEvent) -> OrderUpdate:
             quantity=order.l,
             price=order.L,
             realized_pnl=order.rp,
-            commission=order.n,
-            commission_asset=order.N,
+            commission=order.n or Decimal(0),
+            commission_asset=order.N or "",
             time=order.T,
         )
     return OrderUpdate(report=report, trade=trade, execution=order.x, event_time=event.E)

@@ -179,6 +179,7 @@ class UserStream:
         """Take frames and mind the clocks until the connection is of no more use; returns why."""
         settings = self._settings
         heartbeat = settings.stream_heartbeat_ms / 1000
+        ping = min(settings.stream_ping_ms / 1000, heartbeat)
         idle = settings.stream_idle_ms / 1000
         now = self._steady()
         ends, extends, pinged, silent = now + settings.stream_max_age_ms / 1000, now, now, now
@@ -187,7 +188,7 @@ class UserStream:
         extending: asyncio.Task[str] | None = None
         try:
             while True:
-                due = min(life.heard + 2 * heartbeat, max(life.heard, pinged) + heartbeat, ends)
+                due = min(life.heard + 2 * heartbeat, max(life.heard, pinged) + ping, ends)
                 due = min(due, max(life.event, silent) + idle, extends if extending is None else ends)
                 awaited = {receiving, stopping} | ({extending} if extending is not None else set())
                 await asyncio.wait(
@@ -212,11 +213,12 @@ class UserStream:
                     return "renewed before the venue ends it"
                 if now - life.heard >= 2 * heartbeat:
                     return "no answer to pings"
-                if now >= max(life.heard, pinged) + heartbeat:
+                if now >= max(life.heard, pinged) + ping:
                     pinged = now
                     await socket.ping()
                 if now >= max(life.event, silent) + idle:
                     silent = now
+                    extends = min(extends, now)  # silence may mean that another program deleted the key
                     await handler(Silent(round((now - life.event) * 1000)))
                 if extending is None and now >= extends:
                     extending = _task(self._keys.extend_listen_key(), "venue-stream-extend")

@@ -1,0 +1,32 @@
+"""The venue's endpoints that we use, and what a request to each weighs.
+
+Source: Binance docs of each endpoint, section 4 of the project's venue reference. The venue's own headers correct it.
+"""
+
+from typing import Final
+
+import msgspec
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """A path, and the weight of one request to it as we make it. Placing an order weighs nothing."""
+
+    path: str
+    weight: int
+
+
+PING: Final = Endpoint("/fapi/v1/ping", 1)
+TIME: Final = Endpoint("/fapi/v1/time", 1)
+ORDER: Final = Endpoint("/fapi/v1/order", 1)
+ALGO_ORDER: Final = Endpoint("/fapi/v1/algoOrder", 1)
+OPEN_ORDERS: Final = Endpoint("/fapi/v1/openOrders", 1)
+"""With a symbol; 40 without, which we never ask."""
+OPEN_ALGO_ORDERS: Final = Endpoint("/fapi/v1/openAlgoOrders", 1)
+"""The same."""
+ALL_ORDERS: Final = Endpoint("/fapi/v1/allOrders", 5)
+USER_TRADES: Final = Endpoint("/fapi/v1/userTrades", 5)
+POSITION_RISK: Final = Endpoint("/fapi/v2/positionRisk", 5)
+DUAL_SIDE: Final = Endpoint("/fapi/v1/positionSide/dual", 30)
+ACCOUNT_CONFIG: Final = Endpoint("/fapi/v1/accountConfig", 5)
+EXCHANGE_INFO: Final = Endpoint("/fapi/v1/exchangeInfo", 1)
+LISTEN_KEY: Final = Endpoint("/fapi/v1/listenKey", 1)
