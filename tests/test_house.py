@@ -243,7 +243,7 @@ def test_no_exception_is_swallowed_whole() -> None:
 
 def test_only_the_venue_writes_an_order_and_only_the_close_engine_sends_one() -> None:
     """I1: there is one door to the venue, and it stands behind the gate."""
-    makers = {module.path for module in INSIDE for _, call in module.calls() if call == "MarketOrder"}
+    makers = {module.path for module in INSIDE for _, call in module.calls() if call == "ReducingOrder"}
     assert makers == {"services/closing.py"}
     senders = {
         module.path
@@ -252,4 +252,6 @@ def test_only_the_venue_writes_an_order_and_only_the_close_engine_sends_one() ->
         for _, call in module.calls()
         if call.endswith("venue.place")
     }
-    assert senders == {"services/closing.py"}
+    assert senders == {"services/posting.py"}
+    posters = {module.path for module in INSIDE for _, call in module.calls() if call == "post"}
+    assert posters == {"services/closing.py"}

@@ -11,9 +11,11 @@ from sureclose.cli.doctor import doctor
 from sureclose.cli.exits import Exit
 from sureclose.cli.logs import configure as configure_logs
 from sureclose.cli.prove import prove
+from sureclose.cli.resolve import resolve
 from sureclose.cli.run import run
 from sureclose.cli.session import Options
 from sureclose.cli.trace import trace
+from sureclose.cli.verify import verify_command
 from sureclose.paper.command import paper
 
 # 2 is "not found" here: a command line that is not understood is a matter of configuration.
@@ -43,5 +45,5 @@ def main(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> N
     context.obj = Options(files, verbose)
 
 
-for command in (run, paper, close, prove, trace, doctor, new_config, show_config):
+for command in (run, paper, close, prove, trace, resolve, verify_command, doctor, new_config, show_config):
     main.add_command(command)

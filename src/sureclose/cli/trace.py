@@ -35,12 +35,14 @@ _TOLD = {
     ),
     "ADMITTED": ("entry.entry_id", "decision.age_source", "by"),
     "SIZED": ("position.amount", "position.update_time", "target", "side"),
-    "SENDING": ("attempt", "client_order_id", "side", "quantity", "timestamp", "deadline"),
+    "SENDING": ("attempt", "client_order_id", "side", "quantity", "limit_price", "timestamp", "deadline"),
     "NOTSENT": ("attempt", "reason"),
     "ANSWERED": ("attempt", "answer", "http_status", "code", "message"),
     "SEEN": ("via", "order.order_id", "order.status", "order.executed_qty", "order.orig_qty"),
     "FILLED": ("order.order_id", "trades"),
     "DEAD": ("attempt", "not_found", "orders_read", "evidence_begun_at"),
+    "CLEARING": ("why", "orders"),
+    "CLEARED": ("why", "gone", "left"),
     "RESUMED": ("worker", "epoch"),
     "ENDED": (
         "outcome.kind",
@@ -49,6 +51,7 @@ _TOLD = {
         "position_after.amount",
         "position_after.update_time",
     ),
+    "RESOLVED": ("actor", "outcome.kind", "outcome.reason", "position.amount", "reason"),
 }
 """What a person wants to know of each step; the rest is in ``--json``."""
 _LONGEST = 160

@@ -11,6 +11,7 @@ from sureclose.domain.market import Class, OrderReport, Refusal
 from sureclose.domain.moves import again, conclude, resumed, see, settled, stop
 from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.policy import Policy
+from sureclose.domain.price import PRICE_REFUSALS
 from sureclose.domain.quantity import ZERO
 from sureclose.domain.standing import between, pause, standing
 from sureclose.domain.steps import AnyEvent, Step
@@ -65,7 +66,9 @@ def _refused(state: InFlight, refusal: Refusal, policy: Policy) -> Step:
     after = evolve(state, answered)
     if not isinstance(after, Waiting):
         return Step(after, (answered,), standing(after, policy))
-    if refusal.kind in {Class.FIX, Class.ESCALATE} or after.progress.refusals > policy.setbacks:
+    moved_band = state.sending.limit_price is not None and refusal.code in PRICE_REFUSALS
+    hopeless = refusal.kind in {Class.FIX, Class.ESCALATE} and not moved_band
+    if hopeless or after.progress.refusals > policy.setbacks:
         return stop(after.progress, refusal.message, (answered,), kind=OutcomeKind.REFUSED, code=refusal.code)
     # Asked to wait without being told how long: as long as anything here waits.
     asked = (refusal.retry_after_ms or policy.longest_wait) if refusal.kind is Class.WAIT else 0
@@ -94,7 +97,7 @@ def _missing(state: Unknown, asked_at: int, policy: Policy) -> Step:
     doubts = state.doubts.missing(asked_at)
     after = msgspec.structs.replace(state, doubts=doubts, tries=state.tries + 1)
     if doubts.enough(policy):
-        return Step(after, (), steps.GatherEvidence(since=evidence_since(state.sending)))
+        return Step(after, (), _evidence_about(state.sending))
     return Step(after, (), standing(after, policy, between(policy)))
 
 
@@ -110,7 +113,8 @@ def _weigh(state: Unknown, event: steps.EvidenceRead, policy: Policy) -> Step:
             if not doubts.standing(evidence.begun_at, policy):
                 return again(msgspec.structs.replace(state, doubts=doubts), policy)
             reason = f"{contradiction.reason}; {state.sending.client_order_id} is not at the venue"
-            return conclude(state.progress, Outcome(OutcomeKind.PARKED, reason), (), evidence.position)
+            outcome = Outcome(OutcomeKind.PARKED, reason)
+            return conclude(state.progress, outcome, (), evidence.position, evidence)
         case _:
             return again(state, policy)
 
@@ -153,23 +157,24 @@ def _trades(state: Working, event: steps.TradesRead, policy: Policy) -> Step:
         return Step(after, (), query)
     if total:
         return settled(state, facts.Filled(order=order, trades=event.trades), policy)
-    sending = _attempt_of(state)
-    since = 0 if sending is None else evidence_since(sending)
-    return Step(after, (), steps.GatherEvidence(since=since))
+    return Step(after, (), _evidence_about(_attempt_of(state)))
 
 
-def _attempt_of(state: Working) -> facts.Sending | None:
+def _evidence_about(sending: facts.Sending) -> steps.GatherEvidence:
+    return steps.GatherEvidence(since=evidence_since(sending), position_side=sending.position.position_side)
+
+
+def _attempt_of(state: Working) -> facts.Sending:
     """The attempt that the order is of: an order is worked only when it carries the id of one."""
     own = state.order.client_order_id
-    return next((sending for sending in state.progress.attempts if sending.client_order_id == own), None)
+    return next(sending for sending in state.progress.attempts if sending.client_order_id == own)
 
 
 def _ended_empty(state: Working, evidence: Evidence, policy: Policy) -> Step:
     """Nothing was executed when no trade of the order is listed and others' trades explain the position."""
     order = state.order
     own = [trade for trade in evidence.trades if trade.order_id == order.order_id]
-    sending = _attempt_of(state)
-    known = sending is not None and explained(sending.position, evidence.position, evidence.trades)
-    if own or order.status == "FILLED" or not known:
+    before = _attempt_of(state).position
+    if own or order.status == "FILLED" or not explained(before, evidence.position, evidence.trades):
         return again(msgspec.structs.replace(state, doubts=Doubts()), policy)
     return settled(state, facts.Filled(order=order, trades=()), policy)

@@ -6,8 +6,9 @@
 4. ``Unknown``: the attempt's fate is open. A state, not an error.
 5. ``Working``: the venue has the order; its end and its trades are awaited.
 6. ``Confirming``: the fills are complete; the position is read back.
-7. ``Concluded``: the outcome is known and waits to be published.
-8. ``Done``.
+7. ``Tidying``: flat; reducing orders that are left over are cancelled.
+8. ``Concluded``: the outcome is known and waits to be published.
+9. ``Done``.
 
 ``evolve`` is total: a close is the fold of its journal. So recovery is the same code as the first time: fold, then
 ``decide`` on the event that a process took it up again.
@@ -23,9 +24,10 @@ from sureclose.domain import facts
 from sureclose.domain.doubt import Doubts
 from sureclose.domain.events import Decision
 from sureclose.domain.facts import AnyFact, Ended, Sending
-from sureclose.domain.market import OrderReport, Trade
+from sureclose.domain.market import OrderReport, Position, RestingOrder, SymbolRules, Trade
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.domain.quantity import ZERO
+from sureclose.domain.words import PositionSide
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +48,14 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts in a row that came to nothing."""
     refusals: int = 0
     """Those of them that the venue refused, being asked: requests that never reached it say nothing of the close."""
+    refused_with: int | None = None
+    """The venue's code, when the last attempt was refused: some refusals are answered by another kind of attempt."""
+    clearing: facts.Clearing | None = None
+    """Blocking orders that are being cancelled, until a list shows that they are gone."""
+    cleared: tuple[RestingOrder, ...] = ()
+    """Those that are gone: whatever they protected is without them now."""
+    left: tuple[RestingOrder, ...] = ()
+    """Reducing orders that a flat position left behind, and that could not be cancelled."""
     ending: str = ""
     """Why no further attempt is made."""
 
@@ -81,6 +91,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     def owns(self, order: OrderReport) -> bool:
         """Whether the order carries the id of one of this close's attempts; no other order is ever its own."""
         return any(order.client_order_id == attempt.client_order_id for attempt in self.attempts)
+
+    @property
+    def position_side(self) -> PositionSide | None:
+        """The venue's word for the position that was filled from; before a fill it is not settled."""
+        return self.sized.position.position_side if self.sized is not None and self.trades else None
 
     @property
     def full(self) -> bool:
@@ -122,6 +137,15 @@ class Confirming(msgspec.Struct, frozen=True):
     tries: int = 0
 
 
+class Tidying(msgspec.Struct, frozen=True):
+    progress: Progress
+    ended: Ended
+    position: Position
+    rules: SymbolRules
+    clearing: facts.Clearing | None = None
+    tries: int = 0
+
+
 class Concluded(msgspec.Struct, frozen=True):
     progress: Progress
     ended: Ended
@@ -132,7 +156,7 @@ class Done(msgspec.Struct, frozen=True):
     ended: Ended
 
 
-State = New | Waiting | InFlight | Unknown | Working | Confirming | Concluded | Done
+State = New | Waiting | InFlight | Unknown | Working | Confirming | Tidying | Concluded | Done
 
 
 def fold(journal: Iterable[AnyFact]) -> State:
@@ -150,13 +174,15 @@ def evolve(state: State, fact: AnyFact) -> State:
         if isinstance(fact, facts.Admitted) and state.ended.outcome.kind is OutcomeKind.SKIPPED:
             before = state.progress
             return Waiting(Progress(decision=fact.decision, attempt=before.attempt, attempts=before.attempts))
+        if isinstance(fact, facts.Resolved) and state.ended.outcome.kind is OutcomeKind.PARKED:
+            return _resolved(state.progress, fact)
         return state
     if isinstance(fact, Ended):
         return Done(state.progress, fact)
     return _evolve_open(state, fact)
 
 
-_Open = Waiting | InFlight | Unknown | Working | Confirming | Concluded
+_Open = Waiting | InFlight | Unknown | Working | Confirming | Tidying | Concluded
 
 
 def _evolve_open(state: _Open, fact: AnyFact) -> State:
@@ -166,9 +192,10 @@ def _evolve_open(state: _Open, fact: AnyFact) -> State:
             return Waiting(msgspec.structs.replace(progress, sized=fact))
         case facts.Sending():
             attempts = (*progress.attempts, fact)
-            return InFlight(
-                msgspec.structs.replace(progress, fixed=True, attempt=fact.attempt, attempts=attempts), fact
+            sent = msgspec.structs.replace(
+                progress, fixed=True, attempt=fact.attempt, attempts=attempts, refused_with=None
             )
+            return InFlight(sent, fact)
         case facts.NotSent():
             return _next(msgspec.structs.replace(progress, setbacks=progress.setbacks + 1))
         case facts.Answered():
@@ -179,6 +206,8 @@ def _evolve_open(state: _Open, fact: AnyFact) -> State:
             return _filled(progress, fact)
         case facts.Dead():
             return _next(msgspec.structs.replace(progress, setbacks=progress.setbacks + 1))
+        case facts.Clearing() | facts.Cleared():
+            return msgspec.structs.replace(state, progress=_clear(progress, fact))
         case facts.Resumed() if isinstance(state, InFlight):
             return Unknown(progress, state.sending)
         case _:
@@ -196,8 +225,24 @@ def _answered(state: _Open, fact: facts.Answered) -> State:
             progress,
             setbacks=progress.setbacks + fact.setback,
             refusals=progress.refusals + fact.setback,
+            refused_with=fact.code,
         )
     )
+
+
+def _clear(progress: Progress, fact: facts.Clearing | facts.Cleared) -> Progress:
+    if fact.why is facts.Why.LEFTOVER:
+        left = fact.left if isinstance(fact, facts.Cleared) else ()
+        return msgspec.structs.replace(progress, left=left)
+    if isinstance(fact, facts.Clearing):
+        return msgspec.structs.replace(progress, clearing=fact)
+    cleared = (*progress.cleared, *fact.gone)
+    return msgspec.structs.replace(progress, clearing=None, cleared=cleared, refused_with=None)
+
+
+def _resolved(progress: Progress, fact: facts.Resolved) -> Done:
+    settled = msgspec.structs.replace(progress, orders=fact.orders, trades=fact.trades)
+    return Done(settled, Ended(outcome=fact.outcome, position_after=fact.position))
 
 
 def _seen(state: _Open, order: OrderReport) -> State:
@@ -210,7 +255,7 @@ def _seen(state: _Open, order: OrderReport) -> State:
         return state
     if order.order_id in progress.order_ids and order.executed_qty <= progress.filled_by(order.order_id):
         return state
-    if isinstance(state, Waiting | Confirming | Concluded):
+    if isinstance(state, Waiting | Confirming | Tidying | Concluded):
         return Working(_with_order(progress, order), order)
     others = tuple(stray for stray in progress.strays if stray.order_id != order.order_id)
     return msgspec.structs.replace(state, progress=msgspec.structs.replace(progress, strays=(*others, order)))

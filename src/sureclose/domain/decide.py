@@ -8,6 +8,7 @@ from sureclose.domain.close import (
     InFlight,
     New,
     State,
+    Tidying,
     Unknown,
     Waiting,
     Working,
@@ -15,6 +16,7 @@ from sureclose.domain.close import (
 from sureclose.domain.policy import Policy
 from sureclose.domain.readback import concluded, confirming
 from sureclose.domain.steps import AnyEvent, Step
+from sureclose.domain.tidying import tidying
 from sureclose.domain.waiting import new, waiting
 
 
@@ -33,5 +35,7 @@ def decide(state: State, event: AnyEvent, policy: Policy) -> Step:
             return working(state, event, policy)
         case Confirming():
             return confirming(state, event, policy)
+        case Tidying():
+            return tidying(state, event, policy)
         case Concluded():
             return concluded(state, event, policy)

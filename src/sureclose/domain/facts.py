@@ -6,7 +6,8 @@ from enum import StrEnum
 import msgspec
 
 from sureclose.domain.events import Decision, EntryRef
-from sureclose.domain.market import OrderReport, Position, Trade
+from sureclose.domain.evidence import Evidence
+from sureclose.domain.market import OrderReport, Position, RestingOrder, Trade
 from sureclose.domain.outcome import Outcome
 from sureclose.domain.words import Side
 
@@ -34,6 +35,7 @@ class Sending(Fact, frozen=True, kw_only=True):
     """One attempt passed the gate; whether its bytes left is not known from this alone.
 
     ``timestamp`` is what the request carries, ``deadline`` is when the venue must refuse it: venue milliseconds.
+    With a ``limit_price`` it is a LIMIT order that fills at once or not at all (IOC), without one a MARKET order.
     """
 
     attempt: int
@@ -43,6 +45,7 @@ class Sending(Fact, frozen=True, kw_only=True):
     timestamp: int
     deadline: int
     position: Position
+    limit_price: Decimal | None = None
 
 
 class NotSent(Fact, frozen=True, kw_only=True):
@@ -105,6 +108,30 @@ class Dead(Fact, frozen=True, kw_only=True):
     foreign_moves: Decimal
 
 
+class Why(StrEnum):
+    """Why resting orders are cancelled."""
+
+    BLOCKING = "blocking"
+    """The venue refused to close because of them."""
+    LEFTOVER = "leftover"
+    """The position that they protected is gone."""
+
+
+class Clearing(Fact, frozen=True, kw_only=True):
+    """These resting orders are about to be cancelled. Written before the first of them is."""
+
+    why: Why
+    orders: tuple[RestingOrder, ...]
+
+
+class Cleared(Fact, frozen=True, kw_only=True):
+    """A list read afterwards no longer has those that are ``gone``; what is ``left`` could not be cancelled."""
+
+    why: Why
+    gone: tuple[RestingOrder, ...]
+    left: tuple[RestingOrder, ...] = ()
+
+
 class Resumed(Fact, frozen=True, kw_only=True):
     """A process took the close up again."""
 
@@ -113,10 +140,42 @@ class Resumed(Fact, frozen=True, kw_only=True):
 
 
 class Ended(Fact, frozen=True, kw_only=True):
-    """The outcome. ``position_after`` is the read that it rests on, where there is one."""
+    """The outcome. ``position_after`` is the read that it rests on, where there is one.
+
+    ``evidence`` is what could not be reconciled, when the close was parked for a person.
+    """
 
     outcome: Outcome
     position_after: Position | None = None
+    evidence: Evidence | None = None
 
 
-AnyFact = Admitted | Sized | Sending | NotSent | Answered | Seen | Filled | Dead | Resumed | Ended
+class Resolved(Fact, frozen=True, kw_only=True):
+    """A person settled a parked close, after a fresh read of the venue.
+
+    ``trades`` are all of its own orders' fills as the venue lists them then; ``outcome`` takes the place of PARKED.
+    """
+
+    actor: str
+    reason: str
+    outcome: Outcome
+    orders: tuple[OrderReport, ...]
+    trades: tuple[Trade, ...]
+    position: Position
+
+
+AnyFact = (
+    Admitted
+    | Sized
+    | Sending
+    | NotSent
+    | Answered
+    | Seen
+    | Filled
+    | Dead
+    | Clearing
+    | Cleared
+    | Resumed
+    | Ended
+    | Resolved
+)

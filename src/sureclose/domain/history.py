@@ -4,11 +4,25 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
-from sureclose.domain.market import Position, Trade
+from sureclose.domain.market import OrderReport, Position, Trade
 from sureclose.domain.quantity import ZERO
 
 LOOKBACK_MS: Final = 86_400_000
 """How far behind no read of a position is. The venue forgets, so trades since a position's last change may be gone."""
+
+
+_BY_THE_VENUE: Final = {
+    "autoclose-": "liquidation",
+    "adl_autoclose": "adl",
+    "settlement_autoclose-": "delisting",
+}
+"""How the client order ids of the venue's own orders begin (Binance docs, ORDER_TRADE_UPDATE)."""
+
+
+def closed_by(order: OrderReport | None) -> str:
+    """Why a position was flat already, when it was the venue that closed it."""
+    own = "" if order is None else order.client_order_id
+    return next((cause for prefix, cause in _BY_THE_VENUE.items() if own.startswith(prefix)), "")
 
 
 def seen_since(position: Position) -> int:

@@ -9,13 +9,15 @@ from sureclose.domain.close import (
     InFlight,
     Progress,
     State,
+    Tidying,
     Unknown,
     Waiting,
     Working,
     evolve,
 )
+from sureclose.domain.evidence import Evidence
 from sureclose.domain.facts import AnyFact, Ended
-from sureclose.domain.market import Position
+from sureclose.domain.market import Position, SymbolRules
 from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.planning import too_old
 from sureclose.domain.policy import Policy
@@ -59,7 +61,7 @@ def settled(state: State, fact: AnyFact, policy: Policy) -> Step:
     return Step(after, known, standing(after, policy))
 
 
-def again(state: Waiting | Unknown | Working | Confirming, policy: Policy) -> Step:
+def again(state: Waiting | Unknown | Working | Confirming | Tidying, policy: Policy) -> Step:
     """Nothing learnt: the same again, later."""
     after = msgspec.structs.replace(state, tries=state.tries + 1)
     return Step(after, (), standing(after, policy, wait(state.tries, policy)))
@@ -77,12 +79,32 @@ def stop(
     if progress.trades:
         ending = f"{code} {reason}" if code is not None else reason
         confirming = Confirming(msgspec.structs.replace(progress, ending=ending))
-        return Step(confirming, known, steps.ReadPosition())
+        return Step(confirming, known, steps.ReadPosition(position_side=progress.position_side))
     return conclude(progress, Outcome(kind, reason, code), known)
 
 
-def conclude(
-    progress: Progress, outcome: Outcome, known: tuple[AnyFact, ...], position: Position | None = None
+def flat(
+    progress: Progress,
+    kind: OutcomeKind,
+    position: Position,
+    rules: SymbolRules,
+    policy: Policy,
+    reason: str = "",
 ) -> Step:
-    ended = Ended(outcome=outcome, position_after=position)
+    """The position is zero. What it leaves behind is cancelled first, unless it is not known since when it is."""
+    outcome = Outcome(kind, reason)
+    if not policy.tidies or not position.update_time:
+        return conclude(progress, outcome, (), position)
+    tidying = Tidying(progress, Ended(outcome=outcome, position_after=position), position, rules)
+    return Step(tidying, (), standing(tidying, policy))
+
+
+def conclude(
+    progress: Progress,
+    outcome: Outcome,
+    known: tuple[AnyFact, ...],
+    position: Position | None = None,
+    evidence: Evidence | None = None,
+) -> Step:
+    ended = Ended(outcome=outcome, position_after=position, evidence=evidence)
     return Step(Concluded(progress, ended), known, steps.Publish(ended=ended))

@@ -51,3 +51,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     order_ids: tuple[int, ...]
     client_order_ids: tuple[str, ...]
     evidence: str
+    cancelled: tuple[str, ...] = ()
+    """Client order ids of resting orders that stood in the way of the close and were cancelled for it."""
+    left: tuple[str, ...] = ()
+    """Those of reducing orders that a flat position left behind, and that could not be cancelled."""

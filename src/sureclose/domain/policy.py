@@ -1,12 +1,21 @@
 """The numbers that the rules of one effect use."""
 
 import re
+from enum import StrEnum
 from typing import Final
 
 import msgspec
 
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_-]{0,20}")
 """Of 36 characters an order id has, 16 at least tell one attempt from all others."""
+
+
+class Clears(StrEnum):
+    """Which resting orders are cancelled when the venue refuses to close because of them."""
+
+    REDUCING = "reducing"
+    """Those that reduce the position being closed: same symbol, same side."""
+    NONE = "none"
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +37,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     setbacks: int = 60
     patience: int = 10
     """How often reads that don't fit together are repeated before they are judged as they are."""
+    clears: Clears = Clears.REDUCING
+    tidies: bool = True
+    """Whether reducing orders that a flat position leaves behind are cancelled."""
     first_wait: int = 50
     longest_wait: int = 1_000
 

@@ -3,7 +3,7 @@
 from sureclose.domain import facts, steps
 from sureclose.domain.close import Concluded, Confirming, Done
 from sureclose.domain.history import increased, moved
-from sureclose.domain.moves import again, conclude, resumed, see, settled
+from sureclose.domain.moves import again, conclude, flat, resumed, see, settled
 from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.policy import Policy
 from sureclose.domain.sameness import closing_side, counts, newest, sized_at, timeless
@@ -32,7 +32,7 @@ def _read_back(state: Confirming, event: steps.PositionRead, policy: Policy) -> 
         since = sized_at(progress.sized) + 1
         return Step(state, (), steps.ReadHistory(since=since, position=position, rules=event.rules))
     if position.amount == 0:
-        return conclude(progress, Outcome(OutcomeKind.FLAT), (), position)
+        return flat(progress, OutcomeKind.FLAT, position, event.rules, policy)
     if progress.ending or not progress.full or progress.sized is None:
         reason = progress.ending if progress.full or progress.remaining else ""
         return conclude(progress, Outcome(OutcomeKind.REDUCED, reason), (), position)
@@ -51,7 +51,7 @@ def _not_flat(state: Confirming, event: steps.HistoryRead, policy: Policy) -> St
     if position.amount == 0:
         if progress.sized is None or progress.sized.position.amount + moved(event.trades) != 0:
             return again(state, policy)
-        return conclude(progress, Outcome(OutcomeKind.FLAT), (), position)
+        return flat(progress, OutcomeKind.FLAT, position, event.rules, policy)
     others = [trade for trade in event.trades if trade.order_id not in progress.order_ids]
     # Our own fills are in a list that has caught up with the position; without them it says nothing of others.
     late = position.update_time > newest(event.trades)

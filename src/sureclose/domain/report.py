@@ -1,10 +1,10 @@
 """What others are told of a close that has come to its outcome."""
 
-from sureclose.domain.close import Concluded
+from sureclose.domain.close import Concluded, Done
 from sureclose.domain.outcome import OutcomeKind, Report
 
 
-def report_of(concluded: Concluded, evidence: str) -> Report:
+def report_of(concluded: Concluded | Done, evidence: str) -> Report:
     """The report; ``evidence`` is the hash of the close's last record.
 
     Executed is what the venue's trades say and a later position read confirmed: a close that ended otherwise was not.
@@ -27,4 +27,6 @@ def report_of(concluded: Concluded, evidence: str) -> Report:
         order_ids=progress.order_ids,
         client_order_ids=tuple(order.client_order_id for order in progress.orders),
         evidence=evidence,
+        cancelled=tuple(order.client_order_id for order in progress.cleared),
+        left=tuple(order.client_order_id for order in progress.left),
     )

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from sureclose.domain.close import Progress
+from sureclose.domain.events import Decision
 from sureclose.domain.facts import Sized
 from sureclose.domain.history import LOOKBACK_MS
 from sureclose.domain.market import Position, Trade
@@ -49,7 +50,12 @@ def unfixed(progress: Progress) -> Progress:
 def same_sizing(sized: Sized, position: Position, target: Decimal) -> bool:
     """Whether a new read says nothing new of how much to close."""
     known = sized.position
-    return (known.amount, known.update_time, sized.target) == (position.amount, position.update_time, target)
+    return (known.position_side, known.amount, known.update_time, sized.target) == (
+        position.position_side,
+        position.amount,
+        position.update_time,
+        target,
+    )
 
 
 def sized_at(sized: Sized) -> int:
@@ -70,6 +76,25 @@ def shown(trades: tuple[Trade, ...], position: Position) -> list[Trade]:
 def closing_side(position: Position) -> Side:
     """The side comes from the venue's sign, never from an event."""
     return Side.SELL if position.amount > 0 else Side.BUY
+
+
+def meant(decision: Decision, long: Position, short: Position) -> Position | None:
+    """Which of the two positions of a hedge mode account a decision means; ``None`` when it doesn't say.
+
+    Without a word or a sign it means the one that is open.
+    """
+    match decision.position_side:
+        case PositionSide.LONG:
+            return long
+        case PositionSide.SHORT:
+            return short
+    if decision.position_amt:
+        return long if decision.position_amt > 0 else short
+    if long.amount and short.amount:
+        return None
+    if long.amount or short.amount:
+        return long if long.amount else short
+    return max(long, short, key=lambda position: position.update_time)
 
 
 def not_the_same(progress: Progress, position: Position) -> str:

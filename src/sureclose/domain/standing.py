@@ -9,10 +9,12 @@ from sureclose.domain.close import (
     New,
     Progress,
     State,
+    Tidying,
     Unknown,
     Waiting,
     Working,
 )
+from sureclose.domain.facts import Why
 from sureclose.domain.policy import Policy
 from sureclose.domain.steps import AnyEffect
 
@@ -21,7 +23,7 @@ def standing(state: State, policy: Policy, delay: int = 0) -> AnyEffect:
     """What a state wants done when nothing has happened."""
     match state:
         case Waiting() | Confirming():
-            return steps.ReadPosition(delay=delay)
+            return steps.ReadPosition(delay=delay, position_side=state.progress.position_side)
         case InFlight():
             return steps.Send(sending=state.sending)
         case Unknown():
@@ -31,6 +33,10 @@ def standing(state: State, policy: Policy, delay: int = 0) -> AnyEffect:
                 return steps.ReadTrades(order_id=state.order.order_id, delay=delay)
             return steps.QueryOrder(
                 client_order_id=state.order.client_order_id, delay=delay or policy.first_wait
+            )
+        case Tidying():
+            return steps.ReadResting(
+                why=Why.LEFTOVER, position=state.position, rules=state.rules, delay=delay
             )
         case Concluded():
             return steps.Publish(ended=state.ended)

@@ -7,9 +7,9 @@ import msgspec
 from sureclose.domain.close import State
 from sureclose.domain.events import Decision, EntryRef
 from sureclose.domain.evidence import Evidence
-from sureclose.domain.facts import AnyFact, Ended, Sending, Via
-from sureclose.domain.market import OrderReport, Position, Refusal, SymbolRules, Trade
-from sureclose.domain.words import Side
+from sureclose.domain.facts import AnyFact, Ended, Sending, Via, Why
+from sureclose.domain.market import OrderReport, Position, Refusal, RestingOrder, SymbolRules, Trade
+from sureclose.domain.words import PositionSide, Side
 
 # Events ------------------------------------------------------------------------------------------------------------
 
@@ -43,6 +43,10 @@ class PositionRead(Event, frozen=True, kw_only=True):
     rules: SymbolRules
 
 
+class SideUnclear(Event, frozen=True, kw_only=True):
+    """The account is in hedge mode and holds both sides of the symbol, and the decision doesn't say which is meant."""
+
+
 class NotListed(Event, frozen=True, kw_only=True):
     """The venue answered that it has no such symbol."""
 
@@ -53,6 +57,16 @@ class HistoryRead(Event, frozen=True, kw_only=True):
     position: Position
     rules: SymbolRules
     trades: tuple[Trade, ...]
+    closed_by: OrderReport | None = None
+    """The order of the last of the trades, where the position is flat."""
+
+
+class RestingRead(Event, frozen=True, kw_only=True):
+    """All resting orders of the symbol, conditional ones included; the position was read before."""
+
+    position: Position
+    rules: SymbolRules
+    orders: tuple[RestingOrder, ...]
 
 
 class ReadFailed(Event, frozen=True, kw_only=True):
@@ -128,8 +142,10 @@ AnyEvent = (
     Received
     | Taken
     | PositionRead
+    | SideUnclear
     | NotListed
     | HistoryRead
+    | RestingRead
     | ReadFailed
     | GatePassed
     | GateRefused
@@ -153,13 +169,36 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadPosition(Effect, frozen=True, kw_only=True):
-    """Read the position from the venue, by a request made after now."""
+    """Read the position from the venue, by a request made after now.
+
+    ``position_side`` is the venue's word for the position this close is of, once something of it was filled; before,
+    it follows from the decision and the account's mode.
+    """
+
+    position_side: PositionSide | None = None
 
 
 class ReadHistory(Effect, frozen=True, kw_only=True):
     """Read the account's trades of the symbol since ``since``; the position was read before."""
 
     since: int
+    position: Position
+    rules: SymbolRules
+
+
+class ReadResting(Effect, frozen=True, kw_only=True):
+    """List all resting orders of the symbol. Leftovers can wait where the venue's weight is short, blockers can't."""
+
+    why: Why
+    position: Position
+    rules: SymbolRules
+
+
+class CancelResting(Effect, frozen=True, kw_only=True):
+    """Cancel these orders, if this close may still act at all, and list what rests then."""
+
+    why: Why
+    orders: tuple[RestingOrder, ...]
     position: Position
     rules: SymbolRules
 
@@ -173,6 +212,7 @@ class PassGate(Effect, frozen=True, kw_only=True):
     quantity: Decimal
     position: Position
     expires_at: int | None
+    limit_price: Decimal | None = None
 
 
 class Send(Effect, frozen=True, kw_only=True):
@@ -188,9 +228,10 @@ class QueryOrder(Effect, frozen=True, kw_only=True):
 
 
 class GatherEvidence(Effect, frozen=True, kw_only=True):
-    """Read the venue's time, then all orders and trades since ``since``, then the position."""
+    """Read the venue's time, the position, then all orders and trades since ``since``."""
 
     since: int
+    position_side: PositionSide
 
 
 class ReadTrades(Effect, frozen=True, kw_only=True):
@@ -210,7 +251,17 @@ class Rest(Effect, frozen=True, kw_only=True):
 
 
 AnyEffect = (
-    ReadPosition | ReadHistory | PassGate | Send | QueryOrder | GatherEvidence | ReadTrades | Publish | Rest
+    ReadPosition
+    | ReadHistory
+    | ReadResting
+    | CancelResting
+    | PassGate
+    | Send
+    | QueryOrder
+    | GatherEvidence
+    | ReadTrades
+    | Publish
+    | Rest
 )
 
 

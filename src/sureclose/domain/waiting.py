@@ -1,15 +1,22 @@
 """The rules before an attempt: admission, sizing, sameness, and the way to the gate."""
 
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
 from sureclose.domain import facts, steps
-from sureclose.domain.close import Done, New, Waiting, evolve
+from sureclose.domain.close import Done, New, Progress, Waiting, evolve
 from sureclose.domain.facts import AnyFact
-from sureclose.domain.history import seen_since, went_through_zero
+from sureclose.domain.history import closed_by, seen_since, went_through_zero
 from sureclose.domain.ids import client_order_id_for
 from sureclose.domain.market import Position, SymbolRules, Trade
-from sureclose.domain.moves import again, conclude, expired, see, stale, stop
+from sureclose.domain.moves import again, conclude, expired, flat, see, settled, stale, stop
 from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.policy import Policy
+from sureclose.domain.price import MARKET_ORDER_REJECT, bounded
 from sureclose.domain.quantity import next_chunk, target_of
+from sureclose.domain.resting import BLOCKED, blockers, still_there
 from sureclose.domain.sameness import (
     behind,
     closing_side,
@@ -22,8 +29,11 @@ from sureclose.domain.sameness import (
     shown,
     unfixed,
 )
-from sureclose.domain.standing import standing
+from sureclose.domain.standing import standing, wait
 from sureclose.domain.steps import AnyEvent, Step
+
+_FEW: Final = 3
+"""Refusals after which resting orders are looked for although the position has moved in between."""
 
 
 def new(state: New | Done, event: AnyEvent, policy: Policy) -> Step:
@@ -52,8 +62,12 @@ def waiting(state: Waiting, event: AnyEvent, policy: Policy) -> Step:
             return _sized_or_gated(state, event, None, policy)
         case steps.HistoryRead():
             return _sized_or_gated(state, event, event.trades, policy)
+        case steps.RestingRead():
+            return _unblock(state, event, policy)
         case steps.NotListed():
             return stop(progress, "unknown_symbol", kind=OutcomeKind.REFUSED)
+        case steps.SideUnclear():
+            return stop(progress, "position_side_needed", kind=OutcomeKind.REFUSED)
         case steps.ReadFailed():
             if expired(progress, event.now):
                 return stop(progress, "expired")
@@ -83,7 +97,7 @@ def _sized_or_gated(
     if not counts(position, progress) or (patient and older_than_decided(position, progress)):
         return again(state, policy)
     if position.amount == 0 and progress.trades:
-        return conclude(progress, Outcome(OutcomeKind.FLAT), (), position)
+        return flat(progress, OutcomeKind.FLAT, position, rules, policy)
     wrong = not_the_same(progress, position)
     if wrong:
         return stop(progress, wrong)
@@ -98,7 +112,8 @@ def _sized_or_gated(
         if incomplete or behind(position, history):
             return again(state, policy)
     if position.amount == 0:
-        return conclude(progress, Outcome(OutcomeKind.ALREADY_FLAT), (), position)
+        cause = closed_by(event.closed_by) if isinstance(event, steps.HistoryRead) else ""
+        return flat(progress, OutcomeKind.ALREADY_FLAT, position, rules, policy, cause)
     if expired(progress, event.now):
         return stop(progress, "expired")
     if progress.ending:
@@ -131,15 +146,71 @@ def _gate(
     quantity = next_chunk(progress.remaining, position.amount, rules)
     if not quantity:
         return stop(progress, "below_step", new_facts, kind=OutcomeKind.REFUSED)
-    attempt = progress.attempt + 1
-    gate = steps.PassGate(
+    if _blocked(progress, position):
+        return Step(
+            state, new_facts, steps.ReadResting(why=facts.Why.BLOCKING, position=position, rules=rules)
+        )
+    return Step(state, new_facts, _attempt(progress, position, rules, quantity, policy))
+
+
+def _attempt(
+    progress: Progress, position: Position, rules: SymbolRules, quantity: Decimal, policy: Policy
+) -> steps.PassGate:
+    attempt, side = progress.attempt + 1, closing_side(position)
+    return steps.PassGate(
         attempt=attempt,
         client_order_id=client_order_id_for(
             policy.client_order_id_prefix, policy.account, progress.decision.plan_id, attempt
         ),
-        side=closing_side(position),
+        side=side,
         quantity=quantity,
         position=position,
         expires_at=progress.decision.expires_at,
+        limit_price=bounded(position, rules, side) if progress.refused_with == MARKET_ORDER_REJECT else None,
     )
-    return Step(state, new_facts, gate)
+
+
+def _blocked(progress: Progress, position: Position) -> bool:
+    """Whether resting orders are to be looked for: the venue refused, and not because the position had moved.
+
+    A position that moves all the time proves nothing either way, so a few refusals are enough.
+    """
+    if progress.clearing is not None:
+        return True
+    if progress.refused_with not in BLOCKED or not progress.attempts:
+        return False
+    return position.amount == progress.attempts[-1].position.amount or progress.refusals >= _FEW
+
+
+def _unblock(state: Waiting, event: steps.RestingRead, policy: Policy) -> Step:
+    """Cancel what is in the way, and go on when a later list proves it gone, or nothing of ours was."""
+    progress, position, rules = state.progress, event.position, event.rules
+    clearing = progress.clearing
+    if clearing is None:
+        found = blockers(event.orders, position, policy)
+        if not found:
+            quantity = next_chunk(progress.remaining, position.amount, rules)
+            looked = msgspec.structs.replace(progress, refused_with=None)
+            gate = _attempt(looked, position, rules, quantity, policy)
+            return Step(msgspec.structs.replace(state, progress=looked), (), gate)
+        clearing = facts.Clearing(why=facts.Why.BLOCKING, orders=found)
+        after = evolve(state, clearing)
+        return Step(
+            after,
+            (clearing,),
+            steps.CancelResting(why=facts.Why.BLOCKING, orders=found, position=position, rules=rules),
+        )
+    left = still_there(event.orders, clearing.orders)
+    if left and state.tries < policy.patience:
+        tried = msgspec.structs.replace(state, tries=state.tries + 1)
+        delay = wait(state.tries, policy)
+        return Step(
+            tried,
+            (),
+            steps.CancelResting(
+                why=facts.Why.BLOCKING, orders=left, position=position, rules=rules, delay=delay
+            ),
+        )
+    gone = tuple(order for order in clearing.orders if order not in left)
+    # What was cancelled may have been filled before: the position is read again.
+    return settled(state, facts.Cleared(why=clearing.why, gone=gone, left=left), policy)

@@ -51,13 +51,27 @@ class Keys(msgspec.Struct, frozen=True):
         """Hash of what the executor last reported of itself."""
         return self._key("pulse")
 
+    @property
+    def alarms(self) -> str:
+        """Hash of the alarms that stand, by kind and subject: who told of them is decided here."""
+        return self._key("alarms")
+
     def close(self, plan_id: str) -> str:
         """Hash of one close: head of its chain, number of attempts, state, ids of its records."""
         return self._key(f"close:{plan_id}")
 
-    def flight(self, symbol: str, position_side: str) -> str:
-        """Which close may have an order of this symbol and side in flight."""
-        return self._key(f"flight:{symbol}:{position_side}")
+    @property
+    def parked(self) -> str:
+        """Sorted set of the closes that wait for a person, by the time they were parked."""
+        return self._key("parked")
+
+    def flights(self, symbol: str) -> str:
+        """Hash by position side: which close may have an order of this symbol and side in flight."""
+        return self._key(f"flights:{symbol}")
+
+    def order(self, client_order_id: str) -> str:
+        """The plan that an order of ours belongs to."""
+        return self._key(f"order:{client_order_id}")
 
     def warrant(self, intent_id: str) -> str:
         """A person's right to one close; holds the plan it is for and expires by itself."""

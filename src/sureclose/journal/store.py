@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from sureclose.domain.events import EntryRef
-from sureclose.domain.facts import AnyFact, Ended
+from sureclose.domain.facts import AnyFact, Ended, Resolved, Sending
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.journal import scripts
 from sureclose.journal.keys import Keys
@@ -22,7 +23,9 @@ venue remembers an order (90 days), so that no client order id is used while the
 
 _append = scripts.load("append")
 _gate = scripts.load("gate")
+_permit = scripts.load("permit")
 _publish = scripts.load("publish")
+_resolve = scripts.load("resolve")
 
 
 class Verdict(StrEnum):
@@ -70,7 +73,7 @@ class Chain:
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A close as the log has it. ``state`` is OPEN, SKIPPED or DONE."""
+    """A close as the log has it. ``state`` is OPEN, SKIPPED, PARKED or DONE."""
 
     head: Head
     state: str
@@ -123,7 +126,7 @@ class Journal:
         return [_record(entry[1]) for reply in replies for entry in reply]
 
     async def state(self, plan_id: str) -> str | None:
-        """OPEN, SKIPPED or DONE without reading the records; ``None`` when the close is unknown."""
+        """OPEN, SKIPPED, PARKED or DONE without reading the records; ``None`` when the close is unknown."""
         state = await self._wire.execute_command(b"HGET", self.keys.close(plan_id), "state")
         return None if state is None else state.decode()
 
@@ -131,6 +134,16 @@ class Journal:
         """The unfinished closes, oldest first."""
         plans = await self._wire.execute_command(b"ZRANGE", self.keys.open, 0, -1)
         return [plan.decode() for plan in plans]
+
+    async def parked_plans(self) -> list[str]:
+        """The closes that wait for a person, oldest first."""
+        plans = await self._wire.execute_command(b"ZRANGE", self.keys.parked, 0, -1)
+        return [plan.decode() for plan in plans]
+
+    async def plan_of(self, client_order_id: str) -> str | None:
+        """The plan that an order belongs to; ``None`` when the journal never sent one of that id."""
+        plan = await self._wire.execute_command(b"GET", self.keys.order(client_order_id))
+        return None if plan is None else plan.decode()
 
     async def append(self, chain: Chain, lease: Lease) -> None:
         """Write what the chain holds unwritten; raises ``Fenced`` when it is another process's now."""
@@ -153,17 +166,16 @@ class Journal:
         *,
         component: str,
         warranted_intent: str,
-        symbol: str,
-        position_side: str,
-        attempt: int,
+        sending: Sending,
     ) -> Verdict:
-        """Write what the chain holds, SENDING as its last fact, if and only if the attempt may be sent now.
+        """Write what the chain holds and then ``sending``, if and only if the attempt may be sent now.
 
         One script checks lease and epoch, the chain, the attempt's number, the grant or a warrant for this plan, the
-        freeze, and single flight. It can't check the venue's position or time.
+        freeze, and single flight. It can't check the venue's position or time. When it says no, nothing is written and
+        the chain holds what it held.
         """
-        keys = self.keys
-        head, args = self._records_args(chain, lease, ())
+        keys, position = self.keys, sending.position
+        head, args = self._records_args(chain, lease, (sending,))
         verdict = await self._call(
             _gate,
             [
@@ -171,10 +183,11 @@ class Journal:
                 keys.journal,
                 keys.open,
                 keys.lease,
-                keys.flight(symbol, position_side),
+                keys.flights(position.symbol),
                 keys.grant,
                 keys.freeze,
                 keys.warrant(warranted_intent),
+                keys.order(sending.client_order_id),
             ],
             [
                 lease.owner,
@@ -182,12 +195,39 @@ class Journal:
                 chain.head.hash,
                 chain.plan_id,
                 self._wall(),
-                attempt,
+                sending.attempt,
                 component,
+                position.position_side,
+                RETENTION_MS,
                 *args,
             ],
         )
         if verdict in {Verdict.STALE_LEASE, Verdict.STALE_HEAD, Verdict.STALE_ATTEMPT}:
+            raise Fenced(verdict)
+        if verdict is Verdict.OK:
+            self._written(chain, head)
+        return verdict
+
+    async def permit(self, chain: Chain, lease: Lease, *, component: str, warranted_intent: str) -> Verdict:
+        """Write what the chain holds, if and only if this close may act at the venue now: grant or warrant, and freeze.
+
+        For what it does besides sending an order; the same fences as the gate's.
+        """
+        keys = self.keys
+        head, args = self._records_args(chain, lease, ())
+        verdict = await self._call(
+            _permit,
+            [
+                keys.close(chain.plan_id),
+                keys.journal,
+                keys.lease,
+                keys.grant,
+                keys.freeze,
+                keys.warrant(warranted_intent),
+            ],
+            [lease.owner, lease.epoch, chain.head.hash, chain.plan_id, component, *args],
+        )
+        if verdict in {Verdict.STALE_LEASE, Verdict.STALE_HEAD}:
             raise Fenced(verdict)
         if verdict is Verdict.OK:
             self._written(chain, head)
@@ -200,7 +240,6 @@ class Journal:
         ended: Ended,
         *,
         symbol: str,
-        position_side: str,
         group: str,
         entries: Sequence[EntryRef],
         announce: Callable[[str], Iterable[Announcement]],
@@ -212,11 +251,6 @@ class Journal:
         keys = self.keys
         head, args = self._records_args(chain, lease, (ended,))
         announcements = list(announce(head.hash))
-        skipped = ended.outcome.kind is OutcomeKind.SKIPPED
-        events: list[str | int] = []
-        for announcement in announcements:
-            events.append(2 * len(announcement.fields))
-            events.extend(part for pair in announcement.fields.items() for part in pair)
         verdict = await self._call(
             _publish,
             [
@@ -224,7 +258,8 @@ class Journal:
                 keys.journal,
                 keys.open,
                 keys.lease,
-                keys.flight(symbol, position_side),
+                keys.flights(symbol),
+                keys.parked,
                 entries[0].stream if entries else keys.journal,
                 *(announcement.stream for announcement in announcements),
             ],
@@ -233,18 +268,43 @@ class Journal:
                 lease.epoch,
                 chain.head.hash,
                 chain.plan_id,
-                "SKIPPED" if skipped else "DONE",
+                _ENDS.get(ended.outcome.kind, "DONE"),
                 RETENTION_MS,
                 group,
                 *args,
                 len(entries),
                 *(entry.entry_id for entry in entries),
-                *events,
+                *_flat(announcements),
+                self._wall(),
             ],
         )
         if verdict is not Verdict.OK:
             raise Fenced(verdict)
         self._written(chain, head)
+
+    async def resolve(
+        self,
+        plan_id: str,
+        head: Head,
+        resolved: Resolved,
+        writer: Writer,
+        announce: Callable[[str], Iterable[Announcement]],
+    ) -> str:
+        """A person's outcome in the place of PARKED; the hash of its record.
+
+        Raises ``Fenced`` when the close is not parked any more.
+        """
+        after, records = extend(head, plan_id, [resolved], writer, self._wall())
+        announcements = list(announce(after.hash))
+        keys = self.keys
+        verdict = await self._call(
+            _resolve,
+            [keys.close(plan_id), keys.journal, keys.parked, *(one.stream for one in announcements)],
+            [head.hash, plan_id, RETENTION_MS, *_counted(records), *_flat(announcements)],
+        )
+        if verdict is not Verdict.OK:
+            raise Fenced(verdict)
+        return after.hash
 
     def _records_args(
         self, chain: Chain, lease: Lease, more: tuple[AnyFact, ...]
@@ -252,10 +312,7 @@ class Journal:
         writer = Writer(self.keys.account, lease.owner, lease.epoch)
         known = [*chain.unwritten, *more]
         head, records = extend(chain.head, chain.plan_id, known, writer, self._wall(), chain.noted_at)
-        args: list[bytes | str | int] = [len(records)]
-        for record in records:
-            args += [record.kind, record.body, record.hash]
-        return head, args
+        return head, _counted(records)
 
     def _written(self, chain: Chain, head: Head) -> None:
         chain.head = head
@@ -266,6 +323,25 @@ class Journal:
         reply = await script.call(self._wire, keys, args)
         assert isinstance(reply, list)
         return Verdict(reply[0].decode())
+
+
+_ENDS: Final = {OutcomeKind.SKIPPED: "SKIPPED", OutcomeKind.PARKED: "PARKED"}
+"""The states that are not simply DONE: one burns no id, the other waits for a person."""
+
+
+def _counted(records: Sequence[Record]) -> list[bytes | str | int]:
+    args: list[bytes | str | int] = [len(records)]
+    for record in records:
+        args += [record.kind, record.body, record.hash]
+    return args
+
+
+def _flat(announcements: Iterable[Announcement]) -> list[bytes | str | int]:
+    events: list[bytes | str | int] = []
+    for announcement in announcements:
+        events.append(2 * len(announcement.fields))
+        events.extend(part for pair in announcement.fields.items() for part in pair)
+    return events
 
 
 def _record(flat: list[bytes]) -> Record:

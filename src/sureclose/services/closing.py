@@ -8,18 +8,17 @@ the close begins again from what is recorded.
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
-from typing import Protocol
 
 import msgspec
 import structlog
 from redis.exceptions import RedisError
 
 from sureclose.domain import steps
-from sureclose.domain.close import Concluded, Done, New, State, fold
+from sureclose.domain.close import Concluded, Done, New, State, Waiting, Working, fold
 from sureclose.domain.decide import decide
 from sureclose.domain.events import Decision, EntryRef
 from sureclose.domain.facts import Admitted, Ended, Sending, Via
-from sureclose.domain.market import OrderReport, Refusal
+from sureclose.domain.market import OrderReport, Position, RestingOrder, Trade
 from sureclose.domain.outcome import OutcomeKind, Report
 from sureclose.domain.planning import planned_id
 from sureclose.domain.policy import Policy
@@ -28,10 +27,14 @@ from sureclose.domain.words import PositionSide
 from sureclose.journal.lease import Lease
 from sureclose.journal.store import Announcement, Chain, Fenced, Journal, Verdict
 from sureclose.services.fault_points import FaultPoint, reach
+from sureclose.services.heard import Heard
 from sureclose.services.lanes import Lane, Lanes
 from sureclose.services.observing import Observer, Read
-from sureclose.venue.errors import Unanswered, VenueError
-from sureclose.venue.port import MarketOrder, NotSent, Urgency, Venue
+from sureclose.services.posting import answer_word, post
+from sureclose.services.witness import Witness
+from sureclose.streams.clock import LogClock
+from sureclose.venue.errors import VenueError
+from sureclose.venue.port import ReducingOrder, Urgency, Venue
 
 log = structlog.get_logger()
 
@@ -41,32 +44,11 @@ LOG_RETRY_S = 0.25
 SLOW_READ_S = 0.1
 STALE_POSITION_MS = 1_000
 """How old a position read may be when the gate is passed: several round trips, less than anything waits for limits."""
-ANSWER_GRACE_S = 0.25
-"""How long the answer may lag behind the stream's word that the order has ended, before it is not waited for."""
-
-
-class Witness(Protocol):
-    """Who is told what happens to closes: counters and health."""
-
-    def approved(self, plan_id: str) -> None:
-        """A close was taken in, or up again: an outcome is owed."""
-        ...
-
-    def elsewhere(self, plan_id: str) -> None:
-        """Its outcome was recorded already, or another process has it: none is owed here."""
-        ...
-
-    def sent(self, decision: Decision, sending: Sending, answer: str) -> None:
-        """One order was answered, or not."""
-        ...
-
-    def ended(self, report: Report) -> None:
-        """One close reached its outcome, durably."""
-        ...
+_PANIC = frozenset({"EMERGENCY_SL_CLOSE"})
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
-    """What every close of a process works with. ``wall`` gives wall clock milliseconds."""
+    """What every close of a process works with. ``clock`` is the log's, which ages are judged by."""
 
     journal: Journal
     venue: Venue
@@ -75,33 +57,40 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     recv_window: int
     announce: Callable[[Report, Decision], Iterable[Announcement]]
-    wall: Callable[[], int]
+    clock: LogClock
     witness: Witness
 
 
 class Closing:
-    """One close in this process. ``received`` is the decision that came in; without one the journal has it."""
+    """One close in this process. ``received`` is the decision that came in; without one the journal has it.
+
+    ``by_order`` is where it enters itself under the ids of its orders, so that the stream's news finds it.
+    """
 
     def __init__(
-        self, tools: Tools, lease: Lease, plan_id: str, received: tuple[Decision, EntryRef] | None
+        self,
+        tools: Tools,
+        lease: Lease,
+        plan_id: str,
+        received: tuple[Decision, EntryRef] | None,
+        by_order: dict[str, "Closing"],
     ) -> None:
         self._tools = tools
         self._lease = lease
         self._received = received
-        self._news: asyncio.Queue[OrderReport] = asyncio.Queue()
+        self._heard = Heard()
         self._chain = Chain(plan_id)
         self._slot = AsyncExitStack()
         self._slot_held = False
         self._read_fails = False
         self._length_before: int | None = None
         self._sent: set[int] = set()
+        self._by_order = by_order
         self._client_order_ids: set[str] = set()
         self.plan_id = plan_id
         self.state: State = New()
         self.judged: EntryRef | None = None
         """The entry whose decision this is; the outcome acknowledges it."""
-        self.queued = False
-        """Whether it waits for another close of its symbol, durably admitted and using nothing."""
 
     @property
     def skipped(self) -> bool:
@@ -113,9 +102,13 @@ class Closing:
         """The ids of this close's attempts so far, the one at the gate included."""
         return frozenset(self._client_order_ids)
 
-    def tell(self, order: OrderReport) -> None:
+    def tell(self, order: OrderReport, trade: Trade | None) -> None:
         """News of an order of this close, from the user data stream."""
-        self._news.put_nowait(order)
+        self._heard.tell(order, trade)
+
+    def _listen_for(self, client_order_id: str) -> None:
+        self._client_order_ids.add(client_order_id)
+        self._by_order[client_order_id] = self
 
     async def run(self, lanes: Lanes) -> None:
         """Drive the close to its outcome; returns at once when it has one.
@@ -130,8 +123,7 @@ class Closing:
                     return
                 self._tools.witness.approved(self.plan_id)
                 effect = self._step(event)
-                async with lanes.hold(self.decision.symbol, self._side, before_waiting=self._queue) as lane:
-                    self.queued = False
+                async with lanes.hold(self.decision.symbol, self._lane, before_waiting=self._write) as lane:
                     await self._drive(effect, lane)
                 return
             except RedisError as error:
@@ -144,10 +136,6 @@ class Closing:
                 log.warning("close_moved_on", plan_id=self.plan_id, verdict=fenced.verdict)
                 await asyncio.sleep(LOG_RETRY_S)
 
-    async def _queue(self) -> None:
-        await self._write()
-        self.queued = True
-
     async def _recall(self) -> steps.AnyEvent | None:
         """The state as recorded, and the event that goes on from there; ``None`` when there is nothing to go on with."""
         loaded = await self._tools.journal.load(self.plan_id)
@@ -159,13 +147,15 @@ class Closing:
         if loaded is not None:
             self.judged = next(f.entry for f in reversed(loaded.facts) if isinstance(f, Admitted))
         if not isinstance(self.state, New | Done):
-            self._client_order_ids.update(a.client_order_id for a in self.state.progress.attempts)
+            for attempt in self.state.progress.attempts:
+                self._listen_for(attempt.client_order_id)
             return steps.Taken(now=self._now(), worker=self._lease.owner, epoch=self._lease.epoch)
         if self._received is None or self._published(self.state):
             return None
         reach(FaultPoint.BEFORE_ADMISSION)
         decision, self.judged = self._received
-        return steps.Received(now=self._now(), decision=decision, entry=self.judged)
+        now = self._tools.clock.moment().by(decision.origin_at)
+        return steps.Received(now=now, decision=decision, entry=self.judged)
 
     def _published(self, state: New | Done) -> bool:
         """Whether the outcome is there. A skip that was there before we came does not count: it burns no id."""
@@ -178,7 +168,7 @@ class Closing:
     def _step(self, event: steps.AnyEvent) -> steps.AnyEffect:
         step = decide(self.state, event, self._tools.policy)
         self.state = step.state
-        self._chain.note(step.facts, self._now())
+        self._chain.note(step.facts, self._tools.clock.now())
         return step.effect
 
     async def _drive(self, effect: steps.AnyEffect, lane: Lane) -> None:
@@ -194,14 +184,14 @@ class Closing:
 
     async def _pause(self, delay: int) -> steps.OrderSeen | None:
         """Wait, unless there is news of an order; before any wait what is known is written and the slot given back."""
-        if self._news.empty():
+        if not self._heard.waiting:
             if not delay:
                 return None
             await self._write()
             await self._release_slot()
         try:
-            async with asyncio.timeout(delay / 1000 if self._news.empty() else None):
-                order = await self._news.get()
+            async with asyncio.timeout(None if self._heard.waiting else delay / 1000):
+                order = await self._heard.next()
         except TimeoutError:
             return None
         return steps.OrderSeen(now=self._now(), order=order, via=Via.STREAM)
@@ -224,6 +214,14 @@ class Closing:
             case steps.Publish():
                 await self._release_slot()
                 return await self._publish(effect.ended)
+            case steps.CancelResting():
+                return await self._cancel(effect)
+            case steps.ReadTrades():
+                assert isinstance(self.state, Working)
+                fills = await self._heard.fills_of(self.state.order)
+                if fills is not None:
+                    return steps.TradesRead(now=self._now(), trades=fills)
+                return await self._read(effect)
             case steps.Rest():
                 raise AssertionError("there is nothing to do")
             case _:
@@ -231,8 +229,8 @@ class Closing:
 
     async def _read(self, effect: Read) -> steps.AnyEvent:
         """A read that takes its time must not keep an admission from being written; a row of failures is one line."""
-        observer = Observer(self._tools.venue, self.decision.symbol, self._side, self._now, self._ahead)
-        reading = asyncio.create_task(observer.read(effect))
+        observer = Observer(self._tools.venue, self.decision, self._now, self._ahead)
+        reading = asyncio.create_task(observer.read(effect, told=self._told(effect)))
         try:
             await asyncio.wait({reading}, timeout=SLOW_READ_S)
             if not reading.done() and any(isinstance(fact, Admitted) for fact in self._chain.unwritten):
@@ -248,9 +246,46 @@ class Closing:
         self._read_fails = False
         return event
 
+    def _told(self, effect: Read) -> Position | None:
+        """The position as the stream tells it, where it may size the close: all of it, at the first try."""
+        state = self.state
+        if not isinstance(effect, steps.ReadPosition) or not isinstance(state, Waiting) or state.tries:
+            return None
+        if state.progress.attempts or not state.progress.full:
+            return None
+        return self._tools.venue.told(self.decision.symbol, self.decision.position_side)
+
+    async def _cancel(self, effect: steps.CancelResting) -> steps.AnyEvent:
+        """Cancel, when the log says that this close may, and list what rests then. What fails shows in that list."""
+        tools = self._tools
+        verdict = await tools.journal.permit(
+            self._chain, self._lease, component=tools.component, warranted_intent=self._warranted_intent
+        )
+        if verdict is not Verdict.OK:
+            return steps.GateRefused(now=self._now(), reason=verdict.lower())
+        await asyncio.gather(*(self._cancel_one(order) for order in effect.orders))
+        return await self._read(
+            steps.ReadResting(why=effect.why, position=effect.position, rules=effect.rules)
+        )
+
+    async def _cancel_one(self, order: RestingOrder) -> None:
+        told = {
+            "plan_id": self.plan_id,
+            "symbol": order.symbol,
+            "client_order_id": order.client_order_id,
+            "order_id": order.order_id,
+            "order_type": order.order_type,
+        }
+        try:
+            await self._tools.venue.cancel(order)
+        except VenueError as error:
+            log.warning("not_cancelled", **told, error=str(error), code=error.code)
+        else:
+            log.info("cancelled", **told)
+
     async def _pass_gate(self, effect: steps.PassGate) -> steps.AnyEvent:
         """Hold a connection and a token first, then take the time, then ask: what is sent is as old as its record."""
-        tools, decision = self._tools, self.decision
+        tools = self._tools
         try:
             await self._take_slot()
         except VenueError as error:
@@ -258,8 +293,8 @@ class Closing:
         timestamp = tools.venue.clock.earliest()
         if timestamp - effect.position.requested_at > STALE_POSITION_MS:
             # The slot was long in coming. It is kept, so that the position read now is the one that the gate sees.
-            return await self._read(steps.ReadPosition())
-        if effect.expires_at is not None and tools.wall() > effect.expires_at:
+            return await self._read(steps.ReadPosition(position_side=effect.position.position_side))
+        if effect.expires_at is not None and self._now() > effect.expires_at:
             return await self._refused_at_gate("expired")
         sending = Sending(
             attempt=effect.attempt,
@@ -269,33 +304,39 @@ class Closing:
             timestamp=timestamp,
             deadline=timestamp + tools.recv_window,
             position=effect.position,
+            limit_price=effect.limit_price,
         )
-        self._client_order_ids.add(sending.client_order_id)
-        known = list(self._chain.unwritten)
-        self._chain.unwritten.append(sending)
+        self._listen_for(sending.client_order_id)
         reach(FaultPoint.BEFORE_GATE)
         verdict = await tools.journal.gate(
             self._chain,
             self._lease,
             component=tools.component,
-            warranted_intent=decision.intent_id if decision.plan_id == planned_id(decision) else "",
-            symbol=decision.symbol,
-            position_side=self._side,
-            attempt=effect.attempt,
+            warranted_intent=self._warranted_intent,
+            sending=sending,
         )
         reach(FaultPoint.AFTER_GATE)
         if verdict is not Verdict.OK:
-            self._chain.unwritten = known
             return await self._refused_at_gate(verdict.lower(), passing=verdict is Verdict.BUSY)
         return steps.GatePassed(now=self._now(), sending=sending)
 
     async def _take_slot(self) -> None:
-        """A connection and a rate token, unless they are held."""
-        if not self._slot_held:
-            decision = self.decision
-            urgency = Urgency.FULL if decision.fraction == 1 else Urgency.PARTIAL
-            await self._slot.enter_async_context(self._tools.venue.order_slot(urgency, decision.origin_at))
-            self._slot_held = True
+        """A connection and a rate token, unless they are held; who has to wait for them is admitted durably first."""
+        if self._slot_held:
+            return
+        slot = self._tools.venue.order_slot(urgency_of(self.decision), self.decision.origin_at)
+        entering = asyncio.create_task(self._slot.enter_async_context(slot))
+        try:
+            await asyncio.wait({entering}, timeout=SLOW_READ_S)
+            if not entering.done():
+                await self._write()
+            await entering
+        except BaseException:
+            entering.cancel()
+            await asyncio.wait({entering})
+            await self._slot.aclose()
+            raise
+        self._slot_held = True
 
     async def _release_slot(self) -> None:
         self._slot_held = False
@@ -311,72 +352,24 @@ class Closing:
         clock = self._tools.venue.clock
         if clock.latest() > sending.timestamp + self._tools.recv_window // 2:
             return steps.Withheld(now=self._now(), reason="the gate took more than half of the window")
-        order = MarketOrder(
+        order = ReducingOrder(
             symbol=self.decision.symbol,
             side=sending.side,
-            position_side=self._side,
+            position_side=sending.position.position_side,
             quantity=sending.quantity,
             client_order_id=sending.client_order_id,
             timestamp=sending.timestamp,
             recv_window=self._tools.recv_window,
+            limit_price=sending.limit_price,
         )
-        event = await self._answer(order)
+        event = await post(self._tools.venue, order, self._heard, self._now)
         reach(FaultPoint.AFTER_SEND)
         self._tell_answer(sending, event)
         return event
 
-    async def _answer(self, order: MarketOrder) -> steps.AnyEvent:
-        """The answer to the one request, or the stream's word that the order has ended, should the answer fail to come."""
-        kept: list[OrderReport] = []
-        posted = asyncio.create_task(self._tools.venue.place(order))
-        heard = asyncio.create_task(self._end_heard(order.client_order_id, kept))
-        try:
-            await asyncio.wait({posted, heard}, return_when=asyncio.FIRST_COMPLETED)
-            if not posted.done():
-                await asyncio.wait({posted}, timeout=ANSWER_GRACE_S)
-            if posted.done() and (isinstance(posted.result(), OrderReport) or not heard.done()):
-                return self._answered(posted.result())
-            return steps.OrderSeen(now=self._now(), order=heard.result(), via=Via.STREAM)
-        finally:
-            for task in (posted, heard):
-                task.cancel()
-            await asyncio.wait({posted, heard})
-            for news in kept:
-                self._news.put_nowait(news)
-
-    async def _end_heard(self, client_order_id: str, kept: list[OrderReport]) -> OrderReport:
-        """The stream's word that this order has ended. Other news is kept, and has its turn after the answer."""
-        while True:
-            news = await self._news.get()
-            if news.client_order_id == client_order_id and news.terminal:
-                return news
-            kept.append(news)
-
-    def _answered(self, answer: OrderReport | Refusal | Unanswered | NotSent) -> steps.AnyEvent:
-        now = self._now()
-        match answer:
-            case OrderReport():
-                return steps.OrderSeen(now=now, order=answer, via=Via.ANSWER)
-            case Refusal():
-                return steps.Refused(now=now, refusal=answer)
-            case Unanswered():
-                return steps.Unanswered(
-                    now=now, reason=answer.reason, http_status=answer.http_status or 0, code=answer.code
-                )
-            case NotSent():
-                return steps.Withheld(now=now, reason=answer.reason)
-
     def _tell_answer(self, sending: Sending, event: steps.AnyEvent) -> None:
-        order_id: int | None = None
-        match event:
-            case steps.OrderSeen():
-                order_id, status = event.order.order_id, event.order.status
-            case steps.Refused():
-                status = f"REFUSED {event.refusal.code}"
-            case steps.Unanswered():
-                status = "UNKNOWN"
-            case _:
-                status = "NOT_SENT"
+        order_id = event.order.order_id if isinstance(event, steps.OrderSeen) else None
+        status = answer_word(event)
         log.info(
             "order",
             plan_id=self.plan_id,
@@ -399,7 +392,6 @@ class Closing:
             self._lease,
             ended,
             symbol=decision.symbol,
-            position_side=self._side,
             group=tools.group,
             entries=() if self.judged is None else (self.judged,),
             announce=lambda evidence: tools.announce(report_of(concluded, evidence), decision),
@@ -426,14 +418,28 @@ class Closing:
         return self.state.progress.decision
 
     @property
-    def _side(self) -> PositionSide:
-        """The venue's word for the position; a one-way account has only BOTH."""
-        return PositionSide.BOTH
+    def _lane(self) -> PositionSide:
+        """Which other closes of the symbol have to be waited for, as far as is known here. The gate knows for sure."""
+        return self.decision.position_side if self._tools.venue.known_dual_side else PositionSide.BOTH
+
+    @property
+    def _warranted_intent(self) -> str:
+        """The intent whose warrant counts for this close: none, when its plan doesn't follow from its own content."""
+        decision = self.decision
+        return decision.intent_id if decision.plan_id == planned_id(decision) else ""
 
     def _now(self) -> int:
-        return self._tools.wall()
+        """By the clock that stamped the decision."""
+        return self._tools.clock.moment().by(self.decision.origin_at)
 
     def _ahead(self) -> int:
-        """How far the venue's clock is ahead of ours, in milliseconds."""
+        """How far the venue's clock is ahead of the one that stamped the decision, in milliseconds."""
         clock = self._tools.venue.clock
-        return clock.skew_ms() if clock.measured else 0
+        return clock.now() - self._now() if clock.measured else 0
+
+
+def urgency_of(decision: Decision) -> Urgency:
+    """Who goes first where the venue's order limits bind: what protects, then full closes, then parts."""
+    if decision.action in _PANIC:
+        return Urgency.PANIC
+    return Urgency.FULL if decision.quantity is None and decision.fraction == 1 else Urgency.PARTIAL

@@ -1,7 +1,7 @@
 """The close engine: all closes of this process, under one lease."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -9,7 +9,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from sureclose.domain.events import Decision
-from sureclose.domain.market import OrderReport
+from sureclose.domain.market import OrderReport, Trade
 from sureclose.domain.planning import same_age, same_close
 from sureclose.journal.lease import Lease
 from sureclose.journal.record import ChainBroken
@@ -50,6 +50,7 @@ class Engine:
         self._desk = desk
         self._lanes = Lanes()
         self._closings: dict[str, Closing] = {}
+        self._by_order: dict[str, Closing] = {}
         self._deliveries: dict[str, list[Delivery]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: set[str] = set()
@@ -62,9 +63,9 @@ class Engine:
         return len(self._closings)
 
     @property
-    def active(self) -> int:
-        """How many of them do something; the others wait for a close of the same symbol."""
-        return sum(not closing.queued for closing in self._closings.values())
+    def under_way(self) -> Iterable[Closing]:
+        """The closes themselves."""
+        return tuple(self._closings.values())
 
     @property
     def held(self) -> frozenset[str]:
@@ -85,14 +86,13 @@ class Engine:
         if decision.plan_id not in self._closings:
             self._start(decision.plan_id)
 
-    def tell(self, order: OrderReport) -> None:
-        """News of an order from the user data stream; orders that are not of a close under way are nobody's news here."""
-        if not order.client_order_id.startswith(self._tools.policy.client_order_id_prefix):
-            return
-        for closing in self._closings.values():
-            if order.client_order_id in closing.client_order_ids:
-                closing.tell(order)
-                return
+    def tell(self, order: OrderReport, trade: Trade | None = None) -> bool:
+        """News of an order from the user data stream. Says whether it is of a close under way here."""
+        closing = self._by_order.get(order.client_order_id)
+        if closing is None:
+            return False
+        closing.tell(order, trade)
+        return True
 
     async def drain(self, seconds: float) -> None:
         """Let what is under way finish; what has not by then stays open in the journal and is taken up again."""
@@ -112,7 +112,7 @@ class Engine:
     def _start(self, plan_id: str) -> None:
         deliveries = self._deliveries.get(plan_id)
         received = (deliveries[0].decision, deliveries[0].entry.ref) if deliveries else None
-        closing = Closing(self._tools, self._lease, plan_id, received)
+        closing = Closing(self._tools, self._lease, plan_id, received, self._by_order)
         self._closings[plan_id] = closing
         task = asyncio.create_task(self._run(closing), name=f"close-{plan_id}")
         self._tasks.add(task)
@@ -134,6 +134,8 @@ class Engine:
             log.exception("close_broken", plan_id=plan_id)
             self._break(plan_id, f"{type(error).__name__}: {error}")
         finally:
+            for client_order_id in closing.client_order_ids:
+                self._by_order.pop(client_order_id, None)
             if self._closings.get(plan_id) is closing:
                 del self._closings[plan_id]
 

@@ -15,10 +15,12 @@ from sureclose.journal.lease import Lease
 from sureclose.services.authority_events import authority_event
 from sureclose.services.closing import Tools
 from sureclose.services.engine import Engine
+from sureclose.services.progress import say_progress
 from sureclose.services.pulse import Pulse, tell
 from sureclose.services.reading import Wiring, understood
 from sureclose.services.settings import ExecutionSettings
 from sureclose.services.vitals import LeaseState, StageVitals, Waits
+from sureclose.streams.clock import Moment
 from sureclose.streams.connection import Log
 from sureclose.streams.deadletter import dead_letter
 from sureclose.streams.entry import Entry
@@ -37,14 +39,12 @@ COMPONENT = "execution_service"
 
 RENEW_S = 1.0
 RETRY_S = 0.2
-MOST_HELD = 10_000
-"""Closes in memory, waiting ones included."""
 
 
 class ExecutionService:
     """Waits for the lease, takes up what is unfinished, and reads; losing the lease is stopping and starting again.
 
-    ``wall`` gives wall clock milliseconds, ``monotonic`` seconds, ``started_at`` is when the process started.
+    ``monotonic`` gives seconds, ``started_at`` is when the process started, by the log's clock in milliseconds.
     """
 
     def __init__(
@@ -125,6 +125,9 @@ class ExecutionService:
         self.lease = held
         self._leased_at = self._monotonic()
         self.engine = Engine(self._tools, held, self)
+        saying = asyncio.create_task(
+            say_progress(self.engine, self._tools.venue, done), name=f"{NAME}: progress"
+        )
         try:
             await self._resume(over)
             self.stage = self._reader(held, self.engine)
@@ -137,7 +140,7 @@ class ExecutionService:
             lost = done.is_set()
             done.set()
             stopper.cancel()
-            await asyncio.gather(keeper, stopper, return_exceptions=True)
+            await asyncio.gather(keeper, stopper, saying, return_exceptions=True)
             if not lost:
                 await self._give_up(held)
 
@@ -161,18 +164,18 @@ class ExecutionService:
             worker=held.owner,
             epoch=held.epoch,
             started_at=self._started_at,
-            leased_at=self._tools.wall(),
+            leased_at=self._tools.clock.now(),
         )
 
     def _reader(self, held: Lease, engine: Engine) -> Stage:
         pulse = self._pulse(held)
         told: list[asyncio.Task[None]] = []
 
-        def decide(entry: Entry, now: int) -> StageVerdict:
+        def decide(entry: Entry, at: Moment) -> StageVerdict:
             if not told:
-                first = msgspec.structs.replace(pulse, first_read_at=self._tools.wall())
+                first = msgspec.structs.replace(pulse, first_read_at=at.now)
                 told.append(asyncio.create_task(self._tell(first)))
-            decision = understood(self._wiring, StreamName.APPLY_RESULT, entry, now, Decision)
+            decision = understood(self._wiring, StreamName.APPLY_RESULT, entry, at, Decision)
             if not isinstance(decision, Decision):
                 return decision
             engine.admit(decision, entry)
@@ -189,7 +192,7 @@ class ExecutionService:
             producer=self._wiring.producer,
             decide=decide,
             observe=self._observe,
-            now_ms=self._tools.wall,
+            clock=self._tools.clock,
             monotonic=self._monotonic,
             claim_idle_ms=0,
             in_flight=lambda: engine.held,
@@ -216,7 +219,7 @@ class ExecutionService:
                 (
                     self._wiring.event(
                         dead_letters,
-                        dead_letter(entry.ref, entry.fields, why, producer, self._tools.wall()),
+                        dead_letter(entry.ref, entry.fields, why, producer, self._tools.clock.now()),
                     ),
                 ),
             )
@@ -229,10 +232,8 @@ class ExecutionService:
         return self._wiring.streams.full(StreamName.APPLY_RESULT)
 
     def room(self) -> int:
-        """How many more decisions may come in. Closes that wait for one of the same symbol take no room, up to a limit."""
-        if self.engine is None:
-            return 0
-        return min(self._settings.most_in_flight - self.engine.active, MOST_HELD - self.engine.size)
+        """How many more decisions may come in."""
+        return 0 if self.engine is None else self._settings.most_in_flight - self.engine.size
 
     async def _keep(self, held: Lease, over: asyncio.Event, done: asyncio.Event) -> None:
         """Renew until done. A lease that can't be renewed in time is lost, whoever has it now."""

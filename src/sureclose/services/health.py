@@ -79,7 +79,7 @@ class Health:
 
     def sent(self, decision: Decision, sending: Sending, answer: str) -> None:  # noqa: ARG002 - the protocol's
         """An answered order is no proof of health; an unanswered one must not stay unresolved."""
-        if answer == UNKNOWN_ANSWER:
+        if answer.partition(" ")[0] == UNKNOWN_ANSWER:
             self._unknown.setdefault(decision.plan_id, self._monotonic())
         else:
             self._unknown.pop(decision.plan_id, None)
@@ -115,6 +115,7 @@ class Health:
         yield from checks.venue_clock(vitals, rules)
         yield from checks.user_stream(vitals, rules, now)
         yield from checks.lease(vitals)
+        yield from checks.alarms(vitals)
 
     def _readiness(self, vitals: Vitals) -> Iterator[Check]:
         if vitals.stopping:

@@ -1,76 +1,122 @@
 """What a close asks the venue, and the event that each answer is."""
 
+import asyncio
 from collections.abc import Callable
 
 import msgspec
 
 from sureclose.domain import steps
+from sureclose.domain.events import Decision
 from sureclose.domain.evidence import Evidence
-from sureclose.domain.facts import Via
+from sureclose.domain.facts import Via, Why
+from sureclose.domain.market import OrderReport, Position, Trade
+from sureclose.domain.sameness import meant
 from sureclose.domain.words import PositionSide
-from sureclose.venue.port import Venue
+from sureclose.venue.port import Purpose, Venue
 
-Read = steps.ReadPosition | steps.ReadHistory | steps.QueryOrder | steps.ReadTrades | steps.GatherEvidence
+Read = (
+    steps.ReadPosition
+    | steps.ReadHistory
+    | steps.ReadResting
+    | steps.QueryOrder
+    | steps.ReadTrades
+    | steps.GatherEvidence
+)
 
 
 class Observer(msgspec.Struct, frozen=True):
     """The reads of one close. What can't be read raises ``VenueError``.
 
-    ``now`` is the wall clock, ``ahead`` how far the venue's is ahead of it: milliseconds.
+    ``now`` is the clock that ages are judged by, ``ahead`` how far the venue's is ahead of it: milliseconds.
+    Trades are those of the position's own side: in hedge mode a symbol has two positions, and one list of trades.
     """
 
     venue: Venue
-    symbol: str
-    position_side: PositionSide
+    decision: Decision
     now: Callable[[], int]
     ahead: Callable[[], int]
 
-    async def read(self, effect: Read) -> steps.AnyEvent:
-        """Perform the read that the effect asks for."""
+    async def read(self, effect: Read, told: Position | None = None) -> steps.AnyEvent:
+        """Perform the read that the effect asks for; a position that the stream ``told`` takes the place of one."""
         match effect:
             case steps.ReadPosition():
-                return await self._position()
+                return await self._position(effect.position_side, told)
             case steps.ReadHistory():
-                trades = await self.venue.trades_since(self.symbol, effect.since)
-                return steps.HistoryRead(
-                    now=self.now(),
-                    ahead=self.ahead(),
-                    position=effect.position,
-                    rules=effect.rules,
-                    trades=tuple(trades),
+                return await self._history(effect)
+            case steps.ReadResting():
+                purpose = Purpose.OBSERVE if effect.why is Why.LEFTOVER else Purpose.CLOSE
+                orders = await self.venue.resting(self.decision.symbol, purpose)
+                return steps.RestingRead(
+                    now=self.now(), position=effect.position, rules=effect.rules, orders=tuple(orders)
                 )
             case steps.QueryOrder():
                 return await self._order(effect.client_order_id)
             case steps.ReadTrades():
-                trades = await self.venue.trades_of_order(self.symbol, effect.order_id)
+                trades = await self.venue.trades_of_order(self.decision.symbol, effect.order_id)
                 return steps.TradesRead(now=self.now(), trades=tuple(trades))
             case steps.GatherEvidence():
-                return steps.EvidenceRead(now=self.now(), evidence=await self._evidence(effect.since))
+                evidence = await self._evidence(effect.since, effect.position_side)
+                return steps.EvidenceRead(now=self.now(), evidence=evidence)
 
-    async def _position(self) -> steps.AnyEvent:
-        rules = await self.venue.rules(self.symbol)
+    async def _position(self, side: PositionSide | None, told: Position | None) -> steps.AnyEvent:
+        rules = await self.venue.rules(self.decision.symbol)
         if rules is None:
             return steps.NotListed(now=self.now())
-        position = await self.venue.position(self.symbol, self.position_side)
+        position = told
+        if position is None:
+            position = await self._meant() if side is None else await self._held(side)
+        if position is None:
+            return steps.SideUnclear(now=self.now())
         return steps.PositionRead(now=self.now(), ahead=self.ahead(), position=position, rules=rules)
+
+    async def _meant(self) -> Position | None:
+        """The position that the decision is about, by the account's mode."""
+        if not await self.venue.dual_side():
+            return await self._held(PositionSide.BOTH)
+        long, short = await asyncio.gather(self._held(PositionSide.LONG), self._held(PositionSide.SHORT))
+        return meant(self.decision, long, short)
+
+    async def _held(self, side: PositionSide) -> Position:
+        return await self.venue.position(self.decision.symbol, side)
+
+    async def _history(self, effect: steps.ReadHistory) -> steps.HistoryRead:
+        """The trades since then and, where they led to a flat position, the order of the last of them."""
+        position = effect.position
+        trades = await self._trades(effect.since, position.position_side)
+        last: OrderReport | None = None
+        if not position.amount and trades:
+            last = await self.venue.order_by_id(self.decision.symbol, trades[-1].order_id)
+        return steps.HistoryRead(
+            now=self.now(),
+            ahead=self.ahead(),
+            position=position,
+            rules=effect.rules,
+            trades=trades,
+            closed_by=last,
+        )
+
+    async def _trades(self, since: int, side: PositionSide) -> tuple[Trade, ...]:
+        trades = await self.venue.trades_since(self.decision.symbol, since)
+        return tuple(trade for trade in trades if trade.position_side is side)
 
     async def _order(self, client_order_id: str) -> steps.AnyEvent:
         """The time is read first: a "not found" counts only when it was asked for after the deadline."""
         asked_at = await self.venue.server_time()
-        order = await self.venue.order(self.symbol, client_order_id)
+        order = await self.venue.order(self.decision.symbol, client_order_id)
         if order is None:
             return steps.OrderMissing(now=self.now(), asked_at=asked_at)
         return steps.OrderSeen(now=self.now(), order=order, via=Via.QUERY)
 
-    async def _evidence(self, since: int) -> Evidence:
+    async def _evidence(self, since: int, side: PositionSide) -> Evidence:
+        symbol = self.decision.symbol
         begun_at = await self.venue.server_time()
-        position = await self.venue.position(self.symbol, self.position_side)
-        orders = await self.venue.orders_since(self.symbol, since)
-        trades = await self.venue.trades_since(self.symbol, since)
+        position = await self._held(side)
+        orders = await self.venue.orders_since(symbol, since)
+        trades = await self._trades(since, side)
         listed = {order.order_id for order in orders}
         for order_id in sorted({trade.order_id for trade in trades} - listed):
             # An order older than the attempt can trade after it.
-            older = await self.venue.order_by_id(self.symbol, order_id)
+            older = await self.venue.order_by_id(symbol, order_id)
             if older is not None:
                 orders.append(older)
-        return Evidence(begun_at=begun_at, orders=tuple(orders), trades=tuple(trades), position=position)
+        return Evidence(begun_at=begun_at, orders=tuple(orders), trades=trades, position=position)

@@ -1,9 +1,12 @@
 """The parts of the configuration that the services read."""
 
+import shlex
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 import msgspec
 
+from sureclose.domain.policy import Clears
 from sureclose.streams.names import GroupName, StreamName
 
 
@@ -50,11 +53,16 @@ class ExecutionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     max_age_s: int = 60
     drain_s: int = 10
     """How long a stopping process lets closes under way finish; what has not by then is taken up by the next."""
-    most_in_flight: int = 256
-    """Closes under way in one process; further entries stay in the stream."""
+    most_in_flight: int = 10_000
+    """Closes under way in one process, those that wait for the venue's limits included: they are admitted, so that
+    their age is judged, and none grows too old in the stream. Further entries stay there."""
     margin_ms: int = 1_000
     spread_ms: int = 1_000
     park_after_ms: int = 60_000
+    clears: Clears = Clears.REDUCING
+    """Which resting orders are cancelled when the venue refuses to close because of them."""
+    tidies: bool = True
+    """Whether reducing orders that a flat position leaves behind are cancelled."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_age_s <= 86_400:
@@ -83,3 +91,30 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise ValueError("http.port must be from 0 to 65535")
+
+
+class AlertSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[alerts]``: where alarms go, and from when on two conditions are alarms (seconds)."""
+
+    command: str = ""
+    """Run for each alarm, split as a shell would but without one; the alarm is JSON on its standard input."""
+    webhook_url: str = ""
+    """Each alarm is posted there as JSON. It may hold a secret, and is shown nowhere."""
+    unknown_s: int = 10
+    """How long the fate of an order may be unknown: above what finding it out takes (window, margin, spread: 4 s)."""
+    blind_s: int = 30
+    """How long positions may be unreadable."""
+
+    def __post_init__(self) -> None:
+        if self.command and not self.arguments:
+            raise ValueError("alerts.command names no program")
+        address = urlsplit(self.webhook_url)
+        if self.webhook_url and (address.scheme not in {"http", "https"} or not address.hostname):
+            raise ValueError("alerts.webhook_url must be an http:// or https:// address")
+        if self.unknown_s < 1 or self.blind_s < 1:
+            raise ValueError("alerts.unknown_s and alerts.blind_s must be at least 1")
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The command as the program and its arguments; raises ``ValueError`` for quotes that don't close."""
+        return tuple(shlex.split(self.command))

@@ -105,7 +105,11 @@ def encode_report(
             "code": "" if outcome.code is None else str(outcome.code),
             "veto": "" if report.executed else outcome.reason,
         }
-    return fields | _said(cause=" ".join(map(str, cause)))
+    return fields | _said(
+        cause=" ".join(map(str, cause)),
+        cancelled=",".join(report.cancelled),
+        left=",".join(report.left),
+    )
 
 
 def stamp(producer: Producer, created_at_ms: int, mode: Mode | None) -> dict[str, str]:

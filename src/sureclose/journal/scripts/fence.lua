@@ -17,6 +17,19 @@ local function moved_on(close_key, head)
   end
 end
 
+-- Nil when this plan may act at the venue: by its warrant, or by the component's grant while nothing is frozen.
+local function forbidden(warrant_key, freeze_key, grant_key, plan_id, component)
+  if redis.call('GET', warrant_key) == plan_id then
+    return nil
+  end
+  if redis.call('EXISTS', freeze_key) == 1 then
+    return 'FROZEN'
+  end
+  if redis.call('HGET', grant_key, 'component') ~= component then
+    return 'NOT_AUTHORISED'
+  end
+end
+
 local function must_be(key, kind)
   local found = redis.call('TYPE', key).ok
   if found ~= 'none' and found ~= kind then

@@ -1,15 +1,16 @@
--- KEYS: close, journal, open, lease, flight, entry stream, then the stream of each event.
+-- KEYS: close, journal, open, lease, flights, parked, entry stream, then the stream of each event.
 -- ARGV: owner, epoch, head, plan id, state, retention in ms, group, records, entry ids (a count, then each), events (for
--- each key from the seventh on: a count of fields and values, then each).
+-- each key from the eighth on: a count of fields and values, then each), and last the time.
 local refused = fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3])
 if refused then
   return { refused, '' }
 end
 must_be(KEYS[1], 'hash')
 must_be(KEYS[3], 'zset')
-must_be(KEYS[5], 'string')
+must_be(KEYS[5], 'hash')
+must_be(KEYS[6], 'zset')
 must_be(KEYS[2], 'stream')
-for index = 6, #KEYS do
+for index = 7, #KEYS do
   must_be(KEYS[index], 'stream')
 end
 local at = 9 + 3 * tonumber(ARGV[8])
@@ -20,7 +21,7 @@ for index = at + 1, behind - 1 do
     error({ err = 'ERR Invalid stream ID ' .. ARGV[index] })
   end
 end
-for _ = 7, #KEYS do
+for _ = 8, #KEYS do
   local size = tonumber(ARGV[behind])
   if size < 2 or size % 2 == 1 then
     error({ err = 'ERR an event is names and values, and is not empty' })
@@ -29,11 +30,11 @@ for _ = 7, #KEYS do
 end
 -- First of the writes, for it can fail; in parts, for Lua passes only so many arguments.
 for first = 1, entries, 1000 do
-  redis.call('XACK', KEYS[6], ARGV[7], unpack(ARGV, at + first, at + math.min(first + 999, entries)))
+  redis.call('XACK', KEYS[7], ARGV[7], unpack(ARGV, at + first, at + math.min(first + 999, entries)))
 end
 record(KEYS[1], KEYS[2], ARGV[4], 8)
 at = at + entries + 1
-for index = 7, #KEYS do
+for index = 8, #KEYS do
   local size = tonumber(ARGV[at])
   local add = { KEYS[index], '*' }
   for offset = 1, size do
@@ -45,7 +46,13 @@ end
 redis.call('HSET', KEYS[1], 'state', ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 redis.call('ZREM', KEYS[3], ARGV[4])
-if redis.call('GET', KEYS[5]) == ARGV[4] then
-  redis.call('DEL', KEYS[5])
+if ARGV[5] == 'PARKED' then
+  redis.call('ZADD', KEYS[6], ARGV[#ARGV], ARGV[4])
+end
+local flights = redis.call('HGETALL', KEYS[5])
+for index = 1, #flights, 2 do
+  if flights[index + 1] == ARGV[4] then
+    redis.call('HDEL', KEYS[5], flights[index])
+  end
 end
 return { 'OK', '' }

@@ -1,0 +1,29 @@
+-- KEYS: close, journal, parked, then the stream of each event.
+-- ARGV: head, plan id, retention in ms, records, then for each key from the fourth on a count of fields and values, and
+-- each. A parked close belongs to no process, so no lease stands before this; its state and its chain do.
+local refused = moved_on(KEYS[1], ARGV[1])
+if refused then
+  return { refused, '' }
+end
+if redis.call('HGET', KEYS[1], 'state') ~= 'PARKED' then
+  return { 'STALE_HEAD', '' }
+end
+must_be(KEYS[2], 'stream')
+must_be(KEYS[3], 'zset')
+for index = 4, #KEYS do
+  must_be(KEYS[index], 'stream')
+end
+local at = record(KEYS[1], KEYS[2], ARGV[2], 4)
+for index = 4, #KEYS do
+  local size = tonumber(ARGV[at])
+  local add = { KEYS[index], '*' }
+  for offset = 1, size do
+    add[offset + 2] = ARGV[at + offset]
+  end
+  redis.call('XADD', unpack(add))
+  at = at + size + 1
+end
+redis.call('HSET', KEYS[1], 'state', 'DONE')
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('ZREM', KEYS[3], ARGV[2])
+return { 'OK', '' }

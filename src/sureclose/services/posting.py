@@ -1,0 +1,63 @@
+"""The one request of an attempt, and what comes back: by its answer, or by the stream should the answer fail to come."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from sureclose.domain import steps
+from sureclose.domain.facts import Via
+from sureclose.domain.market import OrderReport, Refusal
+from sureclose.services.heard import Heard
+from sureclose.venue.errors import Unanswered
+from sureclose.venue.port import NotSent, ReducingOrder, Venue
+
+ANSWER_GRACE_S: Final = 0.25
+"""How long the answer may lag behind the stream's word that the order has ended, before it is not waited for."""
+
+
+async def post(venue: Venue, order: ReducingOrder, heard: Heard, now: Callable[[], int]) -> steps.AnyEvent:
+    """Send the order, exactly once, and say what is known of it then."""
+    kept: list[OrderReport] = []
+    posted = asyncio.create_task(venue.place(order))
+    listening = asyncio.create_task(heard.end_of(order.client_order_id, kept))
+    try:
+        await asyncio.wait({posted, listening}, return_when=asyncio.FIRST_COMPLETED)
+        if not posted.done():
+            await asyncio.wait({posted}, timeout=ANSWER_GRACE_S)
+        if posted.done() and (isinstance(posted.result(), OrderReport) or not listening.done()):
+            return _event(posted.result(), now())
+        return steps.OrderSeen(now=now(), order=listening.result(), via=Via.STREAM)
+    finally:
+        for task in (posted, listening):
+            task.cancel()
+        await asyncio.wait({posted, listening})
+        heard.put_back(kept)
+
+
+def _event(answer: OrderReport | Refusal | Unanswered | NotSent, now: int) -> steps.AnyEvent:
+    match answer:
+        case OrderReport():
+            return steps.OrderSeen(now=now, order=answer, via=Via.ANSWER)
+        case Refusal():
+            return steps.Refused(now=now, refusal=answer)
+        case Unanswered():
+            return steps.Unanswered(
+                now=now, reason=answer.reason, http_status=answer.http_status or 0, code=answer.code
+            )
+        case NotSent():
+            return steps.Withheld(now=now, reason=answer.reason)
+
+
+def answer_word(event: steps.AnyEvent) -> str:
+    """The answer in a word: an order status, UNKNOWN, NOT_SENT or REFUSED, with the venue's code where there is one."""
+    match event:
+        case steps.OrderSeen():
+            return event.order.status
+        case steps.Refused():
+            return f"REFUSED {event.refusal.code}"
+        case steps.Unanswered(code=int()):
+            return f"UNKNOWN {event.code}"
+        case steps.Unanswered():
+            return "UNKNOWN"
+        case _:
+            return "NOT_SENT"
