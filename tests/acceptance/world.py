@@ -352,6 +352,10 @@ class Exchange:
         armed: list[dict[str, Any]] = (await self._json("GET", "/paper/v1/faults"))["armed"]
         return armed
 
+    async def calm(self) -> None:
+        """No fault any more."""
+        await self._json("DELETE", "/paper/v1/faults")
+
     async def records(self) -> Records:
         return Records(await self._json("GET", "/paper/v1/records"))
 

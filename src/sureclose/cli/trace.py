@@ -104,6 +104,8 @@ def _found(step: dict[str, Any], path: str) -> Any:
     value: Any = step
     for part in path.split("."):
         value = value.get(part) if isinstance(value, dict) else None
+    if path in {"orders", "gone", "left"} and value:
+        return ", ".join(f"{order['order_type']} {order['client_order_id']}" for order in value)
     if path == "trades" and value:
         return ", ".join(f"{trade['quantity']} at {trade['price']}" for trade in value)
     return value

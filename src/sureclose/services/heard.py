@@ -48,6 +48,8 @@ class Heard:
 
     async def fills_of(self, order: OrderReport) -> tuple[Trade, ...] | None:
         """All trades of an order that has ended, oldest first; ``None`` when the stream has not told all of them."""
+        if not order.executed_qty:
+            return None
         try:
             async with asyncio.timeout(FILLS_GRACE_S):
                 while (fills := self._complete(order)) is None:
@@ -59,6 +61,6 @@ class Heard:
 
     def _complete(self, order: OrderReport) -> tuple[Trade, ...] | None:
         fills = self._trades.get(order.order_id, {}).values()
-        if not order.executed_qty or sum((trade.quantity for trade in fills), ZERO) != order.executed_qty:
+        if sum((trade.quantity for trade in fills), ZERO) != order.executed_qty:
             return None
         return tuple(sorted(fills, key=lambda trade: (trade.time, trade.trade_id)))
