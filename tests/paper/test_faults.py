@@ -1,6 +1,7 @@
 """Faults strike where their table says, as often as asked, and nowhere else."""
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -8,7 +9,9 @@ import aiohttp
 import pytest
 
 from sureclose.paper import PaperExchange
-from sureclose.paper.faults import KINDS
+from sureclose.paper.actions import ACTIONS
+from sureclose.paper.faults import Faults
+from sureclose.paper.kinds import KINDS, When
 
 from .bare import Bare
 
@@ -36,9 +39,99 @@ async def test_an_unknown_fault_is_refused_with_the_names_of_all(client: Bare) -
         {"fraction": "2"},
         {"fraction": "x"},
         {"x": 1},
+        {"rate": "1.5"},
+        {"rate": "NaN"},
+        {"code": -2022},
+        {"fault": "refused"},
+        {"fault": "refused", "code": -9999},
+        {"fault": "refused", "code": True},
+        {"fault": "blocked_by_resting", "code": -1008},
+        {"fault": "execution_delayed", "until_deadline_ms": "0"},
+        {"fault": "execution_delayed", "until_deadline_ms": 0, "ms": 5},
+        {"fault": "execution_delayed", "answer": "shrug"},
+        {"fault": "liquidated", "adl": "yes"},
     ):
         status, _ = await client.control("POST", "faults", {"fault": "answer_delayed", **wrong})
-        assert status == 400
+        assert status == 400, wrong
+
+
+async def test_the_table_is_told_with_its_actions(client: Bare) -> None:
+    _, told = await client.control("GET", "faults")
+    assert told["known"].keys() == told["kinds"].keys() == KINDS.keys()
+    assert told["kinds"]["list_lag"]["lasting"] is True
+    assert told["actions"].keys() == ACTIONS.keys()
+    assert all(one["meaning"] for one in told["actions"].values())
+
+
+async def test_every_kind_can_be_armed_and_cleared_and_shows_what_it_was_given(client: Bare) -> None:
+    for name, kind in KINDS.items():
+        own = {"code": -2022} if "code" in kind.takes else {}
+        status, told = await client.control("POST", "faults", {"fault": name, "skip": 9, **own})
+        assert status == 200, name
+        (armed,) = told["armed"]
+        assert (armed["fault"], armed["count"], armed["skip"]) == (name, None if kind.lasting else 1, 9)
+        assert kind.takes <= armed.keys()
+        await client.control("DELETE", "faults")
+
+
+async def test_a_rate_strikes_that_share_of_the_chances_and_the_same_ones_for_the_same_seed() -> None:
+    def storm(seed: int) -> list[bool]:
+        faults = Faults(seed)
+        faults.arm({"fault": "unknown_503", "rate": "0.25"}, 0)
+        return [faults.first(When.AFTER, "order.place", {}, 0) is not None for _ in range(400)]
+
+    assert storm(1) == storm(1) != storm(2)
+    assert 60 <= sum(storm(1)) <= 140
+    never = Faults()
+    never.arm({"fault": "unknown_503", "rate": "0"}, 0)
+    assert never.strikes("unknown_503", "order.place", {}, 0) is None
+
+
+async def test_one_fault_draws_the_same_whether_another_is_armed_after_it_or_not() -> None:
+    def draws(*, storm: bool) -> list[bool]:
+        faults = Faults()
+        faults.arm({"fault": "unknown_503", "rate": 0.5}, 0)
+        if storm:
+            faults.arm({"fault": "request_dropped", "rate": "0.5"}, 0)
+        struck = []
+        for _ in range(50):
+            faults.first(When.BEFORE, "order.place", {}, 0)
+            struck.append(faults.first(When.AFTER, "order.place", {}, 0) is not None)
+        return struck
+
+    assert draws(storm=True) == draws(storm=False)
+
+
+async def test_a_request_meets_one_fault_before_and_one_after_and_its_record_names_both(client: Bare) -> None:
+    await arm(client, "refused", code=-2022)
+    await arm(client, "refused", code=-4118)
+    await arm(client, "answer_truncated")
+    await arm(client, "unknown_503")
+    with pytest.raises(json.JSONDecodeError):
+        await close(client)
+    assert (await close(client))["code"] == -1000
+    assert (await close(client))["status"] == "FILLED"
+    _, records = await client.control("GET", "records")
+    assert [(one["fault"], one["faults"], one["code"]) for one in records["requests"]] == [
+        ("refused", ["refused", "answer_truncated"], -2022),
+        ("refused", ["refused", "unknown_503"], -4118),
+        (None, [], 0),
+    ]
+
+
+async def test_a_match_may_end_in_a_star(client: Bare) -> None:
+    await arm(client, "refused", code=-2022, match={"newClientOrderId": "sc-*"})
+    assert (await client.market("ETHUSDT", "SELL", "0.1"))["status"] == "FILLED"
+    assert (await client.market("ETHUSDT", "SELL", "0.1", newClientOrderId="other"))["status"] == "FILLED"
+    assert (await client.market("ETHUSDT", "SELL", "0.1", newClientOrderId="sc-1"))["code"] == -2022
+
+
+async def test_a_dropped_request_uses_up_no_fault_of_the_answer(client: Bare) -> None:
+    await arm(client, "request_dropped")
+    await arm(client, "unknown_503")
+    with pytest.raises(HANG_UP):
+        await close(client)
+    assert (await close(client))["code"] == -1000
 
 
 async def test_a_delayed_answer_was_executed_before_it_came(client: Bare, exchange: PaperExchange) -> None:

@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 
 from sureclose.paper import PaperExchange
 from sureclose.paper.call import Call, House
+from sureclose.paper.clock import VenueClock
+from sureclose.paper.doors import run
 from sureclose.paper.errors import VenueError
 from sureclose.paper.faults import Faults
-from sureclose.paper.gate import ROUTES, run
+from sureclose.paper.gate import ROUTES
+from sureclose.paper.late import Latecomers
 from sureclose.paper.limits import Limits
 from sureclose.paper.listen_keys import ListenKeys
 from sureclose.paper.params import Params
@@ -58,8 +61,13 @@ NAMES = [
     "multiAssetsMargin",
     "selfTradePreventionMode",
     "algoId",
+    "clientAlgoId",
+    "algoType",
+    "triggerPrice",
+    "workingType",
+    "priceProtect",
 ]
-GOOD = ["ETHUSDT", "BTCUSDT", "DOGEUSDT", "BUY", "SELL", "MARKET", "LIMIT", "GTC", "IOC", "FOK", "GTX", "GTD", "true", "false", "RESULT", "ACK", "BOTH", "LONG", "SHORT", "0", "1", "0.5", "2400", "2400.01", "10000000001", "1790000000000", "1m", "ISOLATED", "CROSSED", "same", "-1", "1e-05", "9223372036854775807", "9223372036854775808", "99999999999999999999.99999999999999999999", "0.00000000000000000001", "00000000000000000001", "1790000700000", "[1]", '["same"]']  # fmt: skip
+GOOD = ["ETHUSDT", "BTCUSDT", "DOGEUSDT", "BUY", "SELL", "MARKET", "LIMIT", "STOP_MARKET", "TAKE_PROFIT", "CONDITIONAL", "2300", "GTC", "IOC", "FOK", "GTX", "GTD", "true", "false", "RESULT", "ACK", "BOTH", "LONG", "SHORT", "0", "1", "0.5", "2400", "2400.01", "10000000001", "1790000000000", "1m", "ISOLATED", "CROSSED", "same", "-1", "1e-05", "9223372036854775807", "9223372036854775808", "99999999999999999999.99999999999999999999", "0.00000000000000000001", "00000000000000000001", "1790000700000", "[1]", '["same"]']  # fmt: skip
 BATCH = st.recursive(
     st.none() | st.booleans() | st.integers() | st.sampled_from(GOOD),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=6),
@@ -89,7 +97,9 @@ ORDER = st.fixed_dictionaries(
 def test_no_parameters_of_any_route_yield_a_500(requests: list[tuple[str, dict[str, str]]]) -> None:
     pure = Pure()
     pure.seed("0.5")
-    house = House(pure.desk, Faults(), Limits(enforced=False), ListenKeys(), "k", "s")
+    clock = VenueClock(lambda: pure.now)
+    late = Latecomers(clock)
+    house = House(pure.desk, Faults(), Limits(enforced=False), ListenKeys(), "k", "s", clock, late)
     for name, values in requests:
         route = ROUTES.get(name) or METHODS[name]
         call = Call(house, name, Params(values), "127.0.0.1", pure.now)

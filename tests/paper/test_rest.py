@@ -228,6 +228,27 @@ async def test_hedge_mode_keeps_the_sides_apart(client: Bare) -> None:
     assert await client.get("/fapi/v3/positionRisk") == []
 
 
+async def test_every_symbol_has_one_row_in_one_way_mode_and_two_in_hedge_mode(client: Bare) -> None:
+    async def rows() -> list[tuple[str, str]]:
+        found = await client.get("/fapi/v2/positionRisk", symbol="ETHUSDT")
+        return [(row["positionSide"], row["positionAmt"]) for row in found]
+
+    assert await rows() == [("BOTH", "0.500")]
+    assert (await client.market("ETHUSDT", "SELL", "0.5", positionSide="LONG"))["code"] == -4061
+    await client.market("ETHUSDT", "SELL", "0.5", reduceOnly="true")
+    await client.market("BTCUSDT", "BUY", "0.01", reduceOnly="true")
+    assert await rows() == [("BOTH", "0.000")]
+    await client.post("/fapi/v1/positionSide/dual", dualSidePosition="true")
+    assert await rows() == [("LONG", "0.000"), ("SHORT", "0.000")]
+    assert (await client.market("ETHUSDT", "SELL", "0.1", positionSide="LONG"))["code"] == -2022
+    await client.market("ETHUSDT", "BUY", "0.3", positionSide="LONG")
+    assert (await client.market("ETHUSDT", "SELL", "0.301", positionSide="LONG"))["code"] == -2022
+    refused = await client.market("ETHUSDT", "SELL", "0.3", positionSide="LONG", reduceOnly="true")
+    assert (refused["code"], "reduceonly" in refused["msg"]) == (-1106, True)
+    assert (await client.market("ETHUSDT", "SELL", "0.3"))["code"] == -4061
+    assert (await client.market("ETHUSDT", "SELL", "0.3", positionSide="LONG"))["executedQty"] == "0.300"
+
+
 GET_ALL = [
     "/fapi/v1/openOrders",
     "/fapi/v2/positionRisk",

@@ -64,7 +64,7 @@ def set_position_mode(call: Call) -> Any:
     ledger = call.desk.ledger
     if wanted == ledger.dual_side:
         raise VenueError(-4059)
-    if ledger.open_orders:
+    if ledger.open_orders or ledger.open_algos:
         raise VenueError(-4067)
     if _is_holding(call):
         raise VenueError(-4068)
@@ -201,7 +201,7 @@ def _is_holding(call: Call) -> bool:
 
 
 def _as_of(call: Call) -> int | None:
-    fault = call.house.faults.strikes("position_lag", call.route, call.params.as_dict(), call.now)
+    fault = call.strikes("position_lag")
     return None if fault is None else call.now - fault.ms
 
 

@@ -42,16 +42,14 @@ def read_order(params: Params, contract: Contract, now: int, *, dual_side: bool)
     if kind not in {"LIMIT", "MARKET"}:
         raise VenueError(-4120)
     answer = params.choice("newOrderRespType", {"ACK", "RESULT"}, -1136) or "ACK"
-    client_id = params.text("newClientOrderId")
-    if client_id is not None and not _CLIENT_ID.fullmatch(client_id):
-        raise VenueError(-4015)
+    client_id = read_client_id(params, "newClientOrderId")
     if params.flag("closePosition"):
         raise VenueError(-4120)
     if params.has("stopPrice"):
         raise VenueError(-1106, name="stopPrice")
     if params.has("priceMatch") and params.text("priceMatch") != "NONE":
         raise VenueError(-1130, name="priceMatch")
-    position_side, reduce_only = _sides(params, side, dual_side=dual_side)
+    position_side, reduce_only = read_sides(params, side, dual_side=dual_side)
     force, price, good_till = _terms(params, kind, now)
     quantity = params.required_number("quantity")
     check_quantity(quantity, contract, market=kind == "MARKET")
@@ -68,12 +66,23 @@ def read_order(params: Params, contract: Contract, now: int, *, dual_side: bool)
         reduce_only=reduce_only,
         client_id=client_id,
         full_answer=answer == "RESULT",
-        self_trade=params.choice("selfTradePreventionMode", _SELF_TRADE, -1130) or "EXPIRE_MAKER",
+        self_trade=read_self_trade(params),
         good_till=good_till,
     )
 
 
-def _sides(params: Params, side: str, *, dual_side: bool) -> tuple[str, bool]:
+def read_client_id(params: Params, name: str) -> str | None:
+    client_id = params.text(name)
+    if client_id is not None and not _CLIENT_ID.fullmatch(client_id):
+        raise VenueError(-4015)
+    return client_id
+
+
+def read_self_trade(params: Params) -> str:
+    return params.choice("selfTradePreventionMode", _SELF_TRADE, -1130) or "EXPIRE_MAKER"
+
+
+def read_sides(params: Params, side: str, *, dual_side: bool) -> tuple[str, bool]:
     """Position side and whether the order may only reduce.
 
     In hedge mode the sides say it, and reduceOnly is refused as sent when not required (-1106: community knowledge,

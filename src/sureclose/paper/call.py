@@ -6,18 +6,24 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from sureclose.paper.clock import VenueClock
 from sureclose.paper.desk import Desk
-from sureclose.paper.faults import Faults
+from sureclose.paper.faults import Fault, Faults
+from sureclose.paper.late import Latecomers
 from sureclose.paper.limits import Limits
 from sureclose.paper.listen_keys import ListenKeys
 from sureclose.paper.params import Params
 
+Record = dict[str, Any]
 _REMEMBERED = 20_000
 _NOTED = frozenset(
     {
         *(f"{method} /fapi/v1/order" for method in ("POST", "GET", "PUT", "DELETE")),
         *(f"{method} /fapi/v1/batchOrders" for method in ("POST", "DELETE")),
+        *(f"{method} /fapi/v1/algoOrder" for method in ("POST", "GET", "DELETE")),
+        *(f"DELETE /fapi/v1/{what}" for what in ("allOpenOrders", "algoOpenOrders")),
         *(f"order.{what}" for what in ("place", "modify", "cancel", "status")),
+        *(f"algoOrder.{what}" for what in ("place", "cancel")),
     }
 )
 
@@ -32,45 +38,59 @@ class House:
     listen_keys: ListenKeys
     api_key: str
     api_secret: str
-    requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    clock: VenueClock
+    late: Latecomers
+    requests: deque[Record] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
-    def note(
-        self, route: str, params: Params, status: int, code: int, received_ns: int, fault: str | None
-    ) -> None:
-        """Remember a request about orders as it came in, without its signature.
+    def note(self, call: "Call", status: int, code: int, received_ns: int) -> Record:
+        """Remember a request about orders, or one that a fault struck, as it came in, without its signature.
 
-        `status` and `code` are those of its execution, whatever `fault` then made of the answer.
+        `status` and `code` are those of its execution, whatever faults then made of the answer. `fault` is the first
+        that struck, `faults` are all; `later` says what became of an execution that was put off.
         """
-        if route not in _NOTED:
-            return
-        method, _, path = route.rpartition(" ")
-        self.requests.append(
-            {
-                "time": received_ns // 1_000_000,
-                "received_ns": received_ns,
-                "method": method or "WS",
-                "path": path,
-                "params": params.as_dict(),
-                "status": status,
-                "code": code,
-                "fault": fault,
-            }
-        )
+        if call.route not in _NOTED and not call.struck:
+            return {}
+        method, _, path = call.route.rpartition(" ")
+        record = {
+            "time": received_ns // 1_000_000,
+            "received_ns": received_ns,
+            "method": method or "WS",
+            "path": path,
+            "params": call.params.as_dict(),
+            "status": status,
+            "code": code,
+            "fault": call.struck[0] if call.struck else None,
+            "faults": call.struck,
+            "later": None,
+        }
+        self.requests.append(record)
+        return record
 
 
 @dataclass(slots=True)
 class Call:
-    """`route` is "METHOD /path", or the method name of the WebSocket API; `now` in ms."""
+    """`route` is "METHOD /path", or the method name of the WebSocket API; `now` in ms; `struck` names the faults."""
 
     house: House
     route: str
     params: Params
     ip: str
     now: int
+    struck: list[str] = field(default_factory=list)
 
     @property
     def desk(self) -> Desk:
         return self.house.desk
+
+    def strikes(self, name: str, params: Params | None = None) -> Fault | None:
+        """The armed fault `name` that acts on this call, or on the part of it that `params` says."""
+        faults = self.house.faults
+        if not faults:
+            return None
+        fault = faults.strikes(name, self.route, (params or self.params).as_dict(), self.now)
+        if fault is not None:
+            self.struck.append(name)
+        return fault
 
 
 class Security(Enum):

@@ -1,15 +1,26 @@
 """The trading desk: the one place where something happens to the account. Synchronous, hence atomic."""
 
+import contextlib
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from sureclose.paper import margin, matching
+from sureclose.paper import conditionals, liquidation, margin, matching
 from sureclose.paper.admission import OrderRequest, check_price, check_quantity, read_order
 from sureclose.paper.errors import VenueError
 from sureclose.paper.events import Event, Narrator
 from sureclose.paper.factfile import FactFile
-from sureclose.paper.facts import Amended, AnyFact, Ended, Founded, Order, Seeded
+from sureclose.paper.facts import (
+    AlgoMoved,
+    AlgoOrder,
+    AlgoPlaced,
+    Amended,
+    AnyFact,
+    Ended,
+    Founded,
+    Order,
+    Seeded,
+)
 from sureclose.paper.ledger import Ledger, is_remembered
 from sureclose.paper.params import Params
 from sureclose.paper.positions import Position
@@ -74,6 +85,15 @@ class Desk:
         if self.announce is not None and events:
             self.announce(events)
 
+    @contextlib.contextmanager
+    def at(self, time: int) -> Iterator[None]:
+        """What happens inside happens at `time`, ms."""
+        clock, self.clock = self.clock, lambda: time
+        try:
+            yield
+        finally:
+            self.clock = clock
+
     # -- what happens
 
     def contract(self, params: Params) -> Contract:
@@ -82,18 +102,26 @@ class Desk:
             raise VenueError(-1121)
         return contract
 
-    def place(self, params: Params, fill_share: Decimal = Decimal(1)) -> tuple[Order, OrderRequest]:
-        request, client_id = self._read(params)
+    def place(self, params: Params) -> tuple[Order, OrderRequest]:
+        request = self.read(params)
+        return self.execute(request), request
+
+    def read(self, params: Params) -> OrderRequest:
+        """An order as it was asked for, well formed; nothing has happened yet."""
+        return read_order(params, self.contract(params), self.clock(), dual_side=self.ledger.dual_side)
+
+    def execute(self, request: OrderRequest, fill_share: Decimal = Decimal(1)) -> Order:
+        client_id = _client_id(request)
         facts = matching.place(request, client_id, self._market(request.contract.symbol), fill_share)
         self.commit(facts)
         order = self.ledger.find(request.contract.symbol, None, client_id)
         assert order is not None
-        return order, request
+        return order
 
     def test(self, params: Params) -> None:
         """POST /fapi/v1/order/test: every refusal, no effect."""
-        request, client_id = self._read(params)
-        matching.check(request, client_id, self._market(request.contract.symbol))
+        request = self.read(params)
+        matching.check(request, _client_id(request), self._market(request.contract.symbol))
 
     def cancel(self, order: Order) -> Order:
         if not order.is_open:
@@ -134,6 +162,28 @@ class Desk:
             raise VenueError(-1102, name="orderId")
         order = self.ledger.find(contract.symbol, order_id, client_id)
         return order if order is not None and is_remembered(order, self.clock()) else None
+
+    def place_algo(self, params: Params) -> AlgoOrder:
+        contract = self.contract(params)
+        algo = conditionals.read(params, contract, self._market(contract.symbol))
+        self.commit([AlgoPlaced(algo)])
+        return algo
+
+    def cancel_algos(self, algos: Iterable[AlgoOrder]) -> None:
+        now = self.clock()
+        self.commit([AlgoMoved(algo.algo_id, "CANCELED", now) for algo in algos])
+
+    def algo(self, params: Params) -> AlgoOrder | None:
+        """The conditional order that `algoId` or `clientAlgoId` names."""
+        algo_id, client_id = params.integer("algoId"), params.text("clientAlgoId")
+        if algo_id is None and client_id is None:
+            raise VenueError(-1102, name="algoId")
+        return self.ledger.find_algo(algo_id, client_id)
+
+    def liquidate(self, position: Position, *, fraction: Decimal, adl: bool) -> None:
+        """The venue closes `fraction` of a position, by liquidation or by auto-deleveraging."""
+        contract, market = self.contracts[position.symbol], self._market(position.symbol)
+        self.commit(liquidation.liquidate(position, contract, market, fraction=fraction, adl=adl))
 
     def count_down(self, symbol: str, delay: int) -> None:
         """Cancel all orders of `symbol` in `delay` ms unless told again; 0 calls it off."""
@@ -187,8 +237,12 @@ class Desk:
         since = max(now - _DAY_MS, self.ledger.position(seed.symbol, side).update_time)
         return Seeded(now, since, seed.symbol, side, seed.amount, seed.entry_price)
 
+    def sweep_if_needed(self) -> None:
+        if self.ledger.open_orders or self.ledger.open_algos:
+            self.sweep()
+
     def sweep(self) -> None:
-        """Let time act: fill resting orders that prices reached, expire what is due."""
+        """Let time act: fill resting orders that prices reached, trigger conditional ones, expire what is due."""
         now = self.clock()
         for symbol in [symbol for symbol, due in self._countdowns.items() if due <= now]:
             del self._countdowns[symbol]
@@ -196,14 +250,12 @@ class Desk:
         for order in list(self.ledger.open_orders.values()):
             if order.is_open:
                 self.commit(matching.cross(order, self._market(order.symbol)))
+        for algo in list(self.ledger.open_algos.values()):
+            contract, market = self.contracts[algo.symbol], self._market(algo.symbol)
+            self.commit(conditionals.triggered(algo, contract, market))
 
     def totals(self) -> margin.Totals:
         return margin.totals(self.ledger, self.prices.mark)
-
-    def _read(self, params: Params) -> tuple[OrderRequest, str]:
-        contract = self.contract(params)
-        request = read_order(params, contract, self.clock(), dual_side=self.ledger.dual_side)
-        return request, request.client_id or secrets.token_hex(11)
 
     def _market(self, symbol: str) -> matching.Market:
         return matching.Market(
@@ -213,3 +265,7 @@ class Desk:
             self.settings,
             lambda: self.totals().available,
         )
+
+
+def _client_id(request: OrderRequest) -> str:
+    return request.client_id or secrets.token_hex(11)

@@ -6,6 +6,9 @@ from typing import Any
 
 from sureclose.paper.facts import (
     Accepted,
+    AlgoMoved,
+    AlgoOrder,
+    AlgoPlaced,
     Amended,
     AnyFact,
     Ended,
@@ -18,6 +21,7 @@ from sureclose.paper.facts import (
     Traded,
 )
 from sureclose.paper.ledger import Ledger
+from sureclose.paper.liquidation import is_liquidation
 from sureclose.paper.positions import Position
 from sureclose.paper.symbols import Contract
 from sureclose.paper.wire import plain, trimmed
@@ -38,17 +42,26 @@ class Narrator:
                 yield self._order(order, "NEW", now)
             case Traded(trade):
                 order = self._ledger.orders[trade.order_id]
-                yield self._lite(order, trade, now)
-                yield self._order(order, "TRADE", now, trade)
+                liquidated = is_liquidation(order)
+                if not liquidated:
+                    yield self._lite(order, trade, now)
+                yield self._order(order, "CALCULATED" if liquidated else "TRADE", now, trade)
                 position = self._ledger.position(trade.symbol, trade.position_side)
                 yield self._account("ORDER", now, [position], with_balance=True)
+                yield from self._finished(order, now)
             case Ended():
-                yield self._order(self._ledger.orders[fact.order_id], fact.status, now)
+                order = self._ledger.orders[fact.order_id]
+                yield self._order(order, fact.status, now)
+                yield from self._finished(order, now)
             case Amended():
                 yield self._order(self._ledger.orders[fact.order_id], "AMENDMENT", now)
             case Seeded():
                 position = self._ledger.position(fact.symbol, fact.position_side)
                 yield self._account("ADJUSTMENT", now, [position], with_balance=False)
+            case AlgoPlaced(algo):
+                yield self._algo(algo, algo.status, now)
+            case AlgoMoved():
+                yield self._algo(self._ledger.algos[fact.algo_id], fact.status, now)
             case Leveraged():
                 yield _config(now, "ac", {"s": fact.symbol, "l": fact.leverage})
             case MultiAssets():
@@ -106,6 +119,49 @@ class Narrator:
                 "pm": "NONE",
                 "gtd": order.good_till,
                 "er": order.reason,
+            },
+        }
+
+    def _finished(self, order: Order, now: int) -> Iterator[Event]:
+        """The end of the order that a conditional one became."""
+        algo = None if order.is_open else self._ledger.algo_of_order(order.order_id)
+        if algo is not None:
+            yield self._algo(algo, algo.status, now)
+
+    def _algo(self, algo: AlgoOrder, status: str, now: int) -> Event:
+        contract = self._contracts[algo.symbol]
+        order = self._ledger.orders.get(algo.order_id)
+        return {
+            "e": "ALGO_UPDATE",
+            "T": algo.update_time,
+            "E": now,
+            "o": {
+                "caid": algo.client_id,
+                "aid": algo.algo_id,
+                "at": "CONDITIONAL",
+                "o": algo.type,
+                "s": algo.symbol,
+                "S": algo.side,
+                "ps": algo.position_side,
+                "f": algo.time_in_force,
+                "q": contract.quantity(algo.quantity),
+                "X": status,
+                "ai": str(algo.order_id) if algo.order_id else "",
+                "ap": contract.money(order.quote / order.executed) if order and order.executed else "0.0",
+                "aq": contract.quantity(order.executed) if order else "0.0",
+                "act": algo.order_type if algo.order_id else "0",
+                "tp": trimmed(algo.trigger),
+                "p": trimmed(algo.price),
+                "V": algo.self_trade,
+                "wt": algo.working_type,
+                "pm": "NONE",
+                "cp": algo.close_position,
+                "pP": algo.price_protect,
+                "R": algo.reduce_only,
+                "tt": algo.trigger_time,
+                "gtd": 0,
+                "rm": algo.reason,
+                "ia": False,
             },
         }
 

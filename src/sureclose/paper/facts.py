@@ -12,7 +12,7 @@ class Order(msgspec.Struct):
     """An order as the exchange knows it. Quantities in the base asset, prices in the quote asset, times in ms.
 
     `reason` is Binance's expiry reason (`er`, since 2025-10-23): 0 none, 2 IOC remainder, 4 knocked out by or
-    larger than a reduce-only rule allows, 9 remainder of a MARKET order.
+    larger than a reduce-only rule allows, 5 liquidation, 9 remainder of a MARKET order.
     """
 
     order_id: int
@@ -65,6 +65,49 @@ class Trade(msgspec.Struct, frozen=True):
     @property
     def signed_quantity(self) -> Decimal:
         return self.quantity if self.side == "BUY" else -self.quantity
+
+
+class AlgoOrder(msgspec.Struct):
+    """A conditional order of the algo service. It rests outside the book until the mark price reaches `trigger`.
+
+    `order_id` is the order that the venue placed for it, 0 before. `reason` says why it was rejected or expired.
+    """
+
+    algo_id: int
+    client_id: str
+    symbol: str
+    side: str
+    position_side: str
+    type: str
+    time_in_force: str
+    quantity: Decimal
+    trigger: Decimal
+    price: Decimal
+    reduce_only: bool
+    close_position: bool
+    time: int
+    update_time: int
+    working_type: str = "CONTRACT_PRICE"
+    price_protect: bool = False
+    self_trade: str = "EXPIRE_MAKER"
+    status: str = "NEW"
+    trigger_time: int = 0
+    order_id: int = 0
+    reason: str = ""
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.status == "NEW"
+
+    @property
+    def order_type(self) -> str:
+        """The type of the order that it becomes."""
+        return "MARKET" if self.type.endswith("_MARKET") else "LIMIT"
+
+    def is_reached(self, mark: Decimal) -> bool:
+        """A stop waits for a price against the side's interest, a take-profit for one in its favour."""
+        rising = (self.side == "BUY") == self.type.startswith("STOP")
+        return mark >= self.trigger if rising else mark <= self.trigger
 
 
 class Fact(msgspec.Struct, frozen=True, tag_field="fact", tag=str.lower):
@@ -141,6 +184,31 @@ class MultiAssets(Fact, frozen=True):
     time: int
 
 
+class AlgoPlaced(Fact, frozen=True):
+    algo: AlgoOrder
+
+
+class AlgoMoved(Fact, frozen=True):
+    """A conditional order came to a new status; `order_id` is given with TRIGGERED."""
+
+    algo_id: int
+    status: str
+    time: int
+    order_id: int = 0
+    reason: str = ""
+
+
 AnyFact = (
-    Founded | Seeded | Accepted | Traded | Ended | Amended | Leveraged | MarginTyped | Moded | MultiAssets
+    Founded
+    | Seeded
+    | Accepted
+    | Traded
+    | Ended
+    | Amended
+    | Leveraged
+    | MarginTyped
+    | Moded
+    | MultiAssets
+    | AlgoPlaced
+    | AlgoMoved
 )

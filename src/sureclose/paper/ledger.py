@@ -7,6 +7,9 @@ from decimal import Decimal
 
 from sureclose.paper.facts import (
     Accepted,
+    AlgoMoved,
+    AlgoOrder,
+    AlgoPlaced,
     Amended,
     AnyFact,
     Ended,
@@ -25,14 +28,17 @@ from sureclose.paper.positions import ZERO, Position
 DEFAULT_LEVERAGE = 20
 _FIRST_ORDER = 10_000_000_001
 _FIRST_TRADE = 500_000_001
+_FIRST_ALGO = 2_000_000_001
 _HISTORY = 256
 _NINETY_DAYS = 90 * 86_400_000
 _THREE_DAYS = 3 * 86_400_000
 
 
 class Ledger:
-    """Orders, trades, positions, balance and settings of the one account.
+    """Orders, conditional orders, trades, positions, balance and settings of the one account.
 
+    `latest` is the latest time of an order or trade, ms: later than now when the clock was set back. Orders are
+    `is_in_order` while no later one has an earlier time.
     A position always equals what it was seeded with plus the signed sum of its trades since.
     """
 
@@ -40,7 +46,11 @@ class Ledger:
         self.founded: Founded | None = None
         self.orders: dict[int, Order] = {}
         self.open_orders: dict[int, Order] = {}
+        self.algos: dict[int, AlgoOrder] = {}
+        self.open_algos: dict[int, AlgoOrder] = {}
         self.trades: list[Trade] = []
+        self.latest = 0
+        self.is_in_order = True
         self.positions: dict[tuple[str, str], Position] = {}
         self.wallet = ZERO
         self.wallet_time = 0
@@ -53,6 +63,8 @@ class Ledger:
         self._open_clients: dict[str, int] = {}
         self._clients: dict[tuple[str, str], int] = {}
         self._order_ids: list[int] = []
+        self._algo_clients: dict[str, int] = {}
+        self._algo_of_order: dict[int, int] = {}
         self._orders_of: defaultdict[str, list[int]] = defaultdict(list)
         self._trades_of: defaultdict[str, list[Trade]] = defaultdict(list)
         self._trades_of_order: defaultdict[int, list[Trade]] = defaultdict(list)
@@ -67,6 +79,10 @@ class Ledger:
     @property
     def next_trade_id(self) -> int:
         return _FIRST_TRADE + len(self.trades)
+
+    @property
+    def next_algo_id(self) -> int:
+        return _FIRST_ALGO + len(self.algos)
 
     def position(self, symbol: str, position_side: str) -> Position:
         return self.positions.get((symbol, position_side)) or Position(symbol, position_side)
@@ -95,6 +111,20 @@ class Ledger:
             order_id = self._clients.get((symbol, client_id or ""))
         order = None if order_id is None else self.orders.get(order_id)
         return order if order is not None and order.symbol == symbol else None
+
+    def find_algo(self, algo_id: int | None, client_id: str | None) -> AlgoOrder | None:
+        """One conditional order; of several that reused a client id the newest."""
+        if algo_id is None:
+            algo_id = self._algo_clients.get(client_id or "")
+        return None if algo_id is None else self.algos.get(algo_id)
+
+    def algo_of_order(self, order_id: int) -> AlgoOrder | None:
+        """The conditional order that the venue placed this order for."""
+        algo_id = self._algo_of_order.get(order_id)
+        return None if algo_id is None else self.algos[algo_id]
+
+    def open_algos_of(self, symbol: str) -> list[AlgoOrder]:
+        return [algo for algo in self.open_algos.values() if algo.symbol == symbol]
 
     def open_of(self, symbol: str) -> list[Order]:
         return [order for order in self.open_orders.values() if order.symbol == symbol]
@@ -148,8 +178,25 @@ class Ledger:
                 self.dual_side = fact.dual_side
             case MultiAssets():
                 self.multi_assets = fact.enabled
+            case AlgoPlaced(algo):
+                self.algos[algo.algo_id] = algo
+                self.open_algos[algo.algo_id] = algo
+                self._algo_clients[algo.client_id] = algo.algo_id
+            case AlgoMoved():
+                self._move(self.algos[fact.algo_id], fact)
+
+    def _move(self, algo: AlgoOrder, fact: AlgoMoved) -> None:
+        algo.status, algo.update_time, algo.reason = fact.status, fact.time, fact.reason
+        self.open_algos.pop(algo.algo_id, None)
+        if fact.status == "TRIGGERING":
+            algo.trigger_time = fact.time
+        if fact.order_id:
+            algo.order_id = fact.order_id
+            self._algo_of_order[fact.order_id] = algo.algo_id
 
     def _accept(self, order: Order) -> None:
+        self.is_in_order = self.is_in_order and order.time >= self.latest
+        self.latest = max(self.latest, order.time)
         self.orders[order.order_id] = order
         self.open_orders[order.order_id] = order
         self._order_ids.append(order.order_id)
@@ -158,6 +205,7 @@ class Ledger:
         self._open_clients[order.client_id] = order.order_id
 
     def _trade(self, trade: Trade) -> None:
+        self.latest = max(self.latest, trade.time)
         self.trades.append(trade)
         self._trades_of[trade.symbol].append(trade)
         self._trades_of_order[trade.order_id].append(trade)
@@ -187,6 +235,9 @@ class Ledger:
         self.open_orders.pop(order.order_id, None)
         if self._open_clients.get(order.client_id) == order.order_id:
             del self._open_clients[order.client_id]
+        algo = self.algo_of_order(order.order_id)
+        if algo is not None:
+            algo.status, algo.update_time = "FINISHED", order.update_time
 
 
 def is_remembered(order: Order, now: int) -> bool:

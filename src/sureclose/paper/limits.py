@@ -6,7 +6,7 @@ seconds per account. An address that goes on after 429 is banned (418): two minu
 
 from typing import Any
 
-from sureclose.paper.errors import VenueError
+from sureclose.paper.errors import VenueError, banned
 
 WEIGHT_A_MINUTE = 2_400
 ORDERS_A_MINUTE = 1_200
@@ -108,11 +108,7 @@ class Limits:
     def _check_ban(address: _Address, ip: str, now: int) -> None:
         if now < address.banned_until:
             seconds = -(-(address.banned_until - now) // 1000)
-            message = (
-                f"Way too many requests; IP({ip}) banned until {address.banned_until}. "
-                "Please use the websocket for live updates to avoid bans."
-            )
-            raise VenueError(-1003, status=418, retry_after=seconds, message=message)
+            raise banned(ip, address.banned_until, seconds)
 
     def _violate(self, address: _Address, ip: str, now: int) -> None:
         address.violations.count = address.violations.at(now) + 1

@@ -39,6 +39,10 @@ class ListenKeys:
     def is_valid(self, key: str, now: int) -> bool:
         return self._until.get(key, 0) > now
 
+    def run_out(self, now: int) -> None:
+        """Let the time of every key be over."""
+        self._until = dict.fromkeys(self._until, now)
+
     def expire(self, now: int) -> list[str]:
         """Keys whose time is over, each told once."""
         over = [key for key, until in self._until.items() if until <= now]

@@ -95,7 +95,7 @@ def cross(order: Order, market: Market) -> list[AnyFact]:
     reached = market.quote.ask <= order.price if order.side == "BUY" else market.quote.bid >= order.price
     if not reached:
         return []
-    return _filled(order, order.remaining, order.price, market, maker=True)
+    return filled(order, order.remaining, order.price, market, maker=True)
 
 
 def knocked_out(ledger: Ledger, position: Position, now: int, *, but: int = 0) -> list[AnyFact]:
@@ -182,7 +182,7 @@ def _market(
         fillable = (fillable * fill_share / contract.step).to_integral_value(ROUND_DOWN) * contract.step
         reason = MARKET_REMAINDER
     if fillable:
-        facts += _filled(order, fillable, price, market, maker=False)
+        facts += filled(order, fillable, price, market, maker=False)
     if fillable < order.quantity:
         facts.append(Ended(order.order_id, "EXPIRED", reason, market.now))
     return facts
@@ -197,14 +197,14 @@ def _limit(order: Order, market: Market) -> list[AnyFact]:
         raise VenueError(-5021)
     facts: list[AnyFact] = [Accepted(order)]
     if marketable:
-        facts += _filled(order, order.quantity, best, market, maker=False)
+        facts += filled(order, order.quantity, best, market, maker=False)
     elif order.time_in_force == "IOC":
         facts.append(Ended(order.order_id, "EXPIRED", IOC_REMAINDER, market.now))
     return facts
 
 
-def _filled(order: Order, quantity: Decimal, price: Decimal, market: Market, *, maker: bool) -> list[AnyFact]:
-    """One trade, and what it knocks out."""
+def filled(order: Order, quantity: Decimal, price: Decimal, market: Market, *, maker: bool) -> list[AnyFact]:
+    """One trade of `order`, and what it knocks out."""
     ledger = market.ledger
     position = ledger.position(order.symbol, order.position_side)
     after, realized = position.after(quantity * order.sign, price, market.now)

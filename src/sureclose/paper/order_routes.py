@@ -5,17 +5,17 @@ from typing import Any
 
 import msgspec
 
+from sureclose.paper import order_faults
 from sureclose.paper.call import Call, Route, Security, weighed
 from sureclose.paper.errors import VenueError
 from sureclose.paper.facts import Order, Trade
 from sureclose.paper.ledger import is_remembered
+from sureclose.paper.listing import limit_of, window_of
 from sureclose.paper.order_views import placed, queried, traded
 from sureclose.paper.params import Params
 
 _BATCH_LARGEST = 5
 _CANCEL_LARGEST = 10
-_WEEK_MS = 7 * 86_400_000
-_QUARTER_MS = 90 * 86_400_000
 
 
 def place(call: Call) -> Any:
@@ -24,10 +24,7 @@ def place(call: Call) -> Any:
 
 def _place(call: Call, params: Params) -> Any:
     desk = call.desk
-    partial = None
-    if call.house.faults and params.as_dict().get("type") == "MARKET":
-        partial = call.house.faults.strikes("partial_fill", call.route, params.as_dict(), call.now)
-    order, request = desk.place(params) if partial is None else desk.place(params, partial.fraction)
+    order, request = order_faults.place(call, params) if call.house.faults else desk.place(params)
     return placed(
         order,
         request.contract,
@@ -135,12 +132,15 @@ def list_all(call: Call) -> Any:
     desk, params = call.desk, call.params
     symbol = desk.contract(params).symbol if params.has("symbol") else None
     first_id = params.integer("orderId")
-    limit = _limit(params)
-    begin, end = _window(call, skip=first_id is not None)
+    limit = limit_of(params)
+    begin, end = window_of(call, skip=first_id is not None)
+    end = min(end, _youngest(call))
     if first_id is not None:
         listed = desk.ledger.orders_from(first_id, symbol)
     else:
-        listed = itertools.takewhile(lambda order: order.time >= begin, desk.ledger.latest_orders(symbol))
+        listed = desk.ledger.latest_orders(symbol)
+        if desk.ledger.is_in_order:
+            listed = itertools.takewhile(lambda order: order.time >= begin, listed)
     wanted = (order for order in listed if begin <= order.time <= end and is_remembered(order, call.now))
     found = sorted(itertools.islice(wanted, limit), key=lambda order: order.order_id)
     return [queried(order, desk.contracts[order.symbol]) for order in found]
@@ -152,8 +152,9 @@ def list_trades(call: Call) -> Any:
     order_id, from_id = params.integer("orderId"), params.integer("fromId")
     if from_id is not None and (params.has("startTime") or params.has("endTime")):
         raise VenueError(-1128)
-    limit = _limit(params)
-    begin, end = _window(call, skip=from_id is not None or order_id is not None)
+    limit = limit_of(params)
+    begin, end = window_of(call, skip=from_id is not None or order_id is not None)
+    end = min(end, _youngest(call))
 
     def wanted(trade: Trade) -> bool:
         return (
@@ -178,26 +179,14 @@ def _shown(call: Call, order: Order) -> Any:
 
 def _lags(call: Call, order: Order) -> bool:
     """Whether the read_lag fault still hides the order."""
-    fault = call.house.faults.strikes("read_lag", call.route, call.params.as_dict(), call.now)
+    fault = call.strikes("read_lag")
     return fault is not None and call.now < order.time + fault.ms
 
 
-def _limit(params: Params) -> int:
-    limit = params.integer("limit", least=1)
-    return min(500 if limit is None else limit, 1000)
-
-
-def _window(call: Call, *, skip: bool) -> tuple[int, int]:
-    begin, end = call.params.integer("startTime"), call.params.integer("endTime")
-    if begin is None and end is None and skip:
-        return call.now - _QUARTER_MS, call.now
-    if end is None:
-        end = call.now if begin is None else begin + _WEEK_MS
-    if begin is None:
-        begin = end - _WEEK_MS
-    if end < begin or end - begin > _WEEK_MS:
-        raise VenueError(-1130, name="startTime")
-    return max(begin, call.now - _QUARTER_MS), end
+def _youngest(call: Call) -> int:
+    """The latest time that a list shows: the list_lag fault hides what is younger than its `ms`."""
+    fault = call.strikes("list_lag")
+    return max(call.now, call.desk.ledger.latest) if fault is None else call.now - fault.ms
 
 
 def _json_list(params: Params, name: str, largest: int) -> list[Any]:

@@ -1,9 +1,9 @@
-"""How orders and trades look in answers. Strings for decimals, integers for ids and times."""
+"""How orders, conditional orders and trades look in answers. Strings for decimals, integers for ids and times."""
 
 from decimal import Decimal
 from typing import Any
 
-from sureclose.paper.facts import Order, Trade
+from sureclose.paper.facts import AlgoOrder, Order, Trade
 from sureclose.paper.symbols import Contract
 from sureclose.paper.wire import plain
 
@@ -89,4 +89,53 @@ def traded(trade: Trade, contract: Contract) -> View:
         "positionSide": trade.position_side,
         "symbol": trade.symbol,
         "time": trade.time,
+    }
+
+
+def algo_placed(algo: AlgoOrder, contract: Contract) -> View:
+    """Answer to POST /fapi/v1/algoOrder."""
+    return _algo_head(algo, contract) | _algo_tail(algo, contract)
+
+
+def algo_queried(algo: AlgoOrder, order: Order | None, contract: Contract) -> View:
+    """Answer to GET algoOrder, openAlgoOrders, allAlgoOrders: with the `order` that it became."""
+    actual = {
+        "actualOrderId": str(order.order_id) if order else "",
+        "actualPrice": average(order, contract) if order else plain(Decimal(0), contract.price_places + 3),
+    }
+    return _algo_head(algo, contract) | actual | _algo_tail(algo, contract)
+
+
+def _algo_head(algo: AlgoOrder, contract: Contract) -> View:
+    return {
+        "algoId": algo.algo_id,
+        "clientAlgoId": algo.client_id,
+        "algoType": "CONDITIONAL",
+        "orderType": algo.type,
+        "symbol": algo.symbol,
+        "side": algo.side,
+        "positionSide": algo.position_side,
+        "timeInForce": algo.time_in_force,
+        "quantity": contract.quantity(algo.quantity),
+        "algoStatus": algo.status,
+    }
+
+
+def _algo_tail(algo: AlgoOrder, contract: Contract) -> View:
+    return {
+        "triggerPrice": contract.money(algo.trigger),
+        "price": contract.money(algo.price),
+        "icebergQuantity": None,
+        "selfTradePreventionMode": algo.self_trade,
+        "workingType": algo.working_type,
+        "priceMatch": "NONE",
+        "closePosition": algo.close_position,
+        "priceProtect": algo.price_protect,
+        "reduceOnly": algo.reduce_only,
+        "activatePrice": "",
+        "callbackRate": "",
+        "createTime": algo.time,
+        "updateTime": algo.update_time,
+        "triggerTime": algo.trigger_time,
+        "goodTillDate": 0,
     }

@@ -13,11 +13,13 @@ import structlog
 from aiohttp import web
 
 from sureclose.paper.call import House
+from sureclose.paper.clock import VenueClock
 from sureclose.paper.desk import Desk
 from sureclose.paper.factfile import FactFile
 from sureclose.paper.facts import AnyFact, Founded
 from sureclose.paper.faults import Faults
 from sureclose.paper.gate import Gate
+from sureclose.paper.late import Latecomers
 from sureclose.paper.limits import Limits
 from sureclose.paper.listen_keys import ListenKeys
 from sureclose.paper.market_streams import MarketStreams
@@ -51,12 +53,12 @@ class PaperExchange:
         self, settings: PaperSettings | None = None, *, clock: Callable[[], int] = wall_clock
     ) -> None:
         self.settings = settings or PaperSettings()
-        self._clock = clock
+        self._clock = VenueClock(clock)
         self._file: FactFile | None = None
         self._stack = contextlib.AsyncExitStack()
         self._port = 0
         self._is_fresh = False
-        self.faults = Faults()
+        self.faults = Faults(self.settings.seed)
 
     @property
     def rest(self) -> str:
@@ -141,7 +143,18 @@ class PaperExchange:
     async def _serve(self, stack: contextlib.AsyncExitStack, listening: socket.socket) -> None:
         settings = self.settings
         limits = Limits(enforced=settings.limits == "real")
-        house = House(self.desk, self.faults, limits, ListenKeys(), self.api_key, self.api_secret)
+        self._late = Latecomers(self._clock)
+        stack.callback(self._late.close)
+        house = House(
+            self.desk,
+            self.faults,
+            limits,
+            ListenKeys(),
+            self.api_key,
+            self.api_secret,
+            self._clock,
+            self._late,
+        )
         self.gate = Gate(house, self._clock)
         self.streams = UserStreams(house)
         self.desk.announce = self.streams.announce
@@ -181,6 +194,7 @@ class PaperExchange:
                 log.exception("paper exchange bug", where="ticker")
 
     def _pulse(self, market: MarketStreams, told: int) -> int:
+        self._late.run_due()
         now = self._clock()
         self.desk.sweep()
         self.streams.expire_keys(now)

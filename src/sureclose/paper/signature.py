@@ -56,5 +56,11 @@ def check_window(params: Params, now: int) -> None:
         raise VenueError(-1021)
 
 
+def deadline(params: Params) -> int:
+    """The last ms of venue time at which a request may still be accepted."""
+    window = params.integer("recvWindow", least=1)
+    return params.required_integer("timestamp") + (DEFAULT_WINDOW_MS if window is None else window)
+
+
 def _unsigned(raw: str) -> str:
     return "&".join(pair for pair in raw.split("&") if not pair.startswith("signature="))

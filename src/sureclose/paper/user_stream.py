@@ -1,6 +1,7 @@
 """WebSocket streams: who is connected, what each one listens to, and the control messages they send."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -9,6 +10,7 @@ from aiohttp import WSMsgType, web
 
 from sureclose.paper.call import House
 from sureclose.paper.events import Event
+from sureclose.paper.stream_faults import Trouble
 from sureclose.paper.wire import encode
 
 _BASES = ("/public", "/market", "/private", "")
@@ -16,6 +18,7 @@ _MOST_STREAMS = 1024
 _MOST_WAITING = 20_000
 _PING_S = 180.0
 _CLOSE_S = 0.5
+_CUT = b""  # no message is empty
 
 
 def is_stream_path(path: str) -> bool:
@@ -60,6 +63,10 @@ class Listener:
         """Close when all that waits is sent."""
         self._leave(None)
 
+    def cut(self) -> None:
+        """Break the connection, without a close frame, when all that waits is sent."""
+        self._leave(_CUT)
+
     def _leave(self, message: bytes | None) -> None:
         try:
             self._waiting.put_nowait(message)
@@ -76,6 +83,9 @@ class Listener:
             if message is None:
                 await self.socket.close()
                 return
+            if message is _CUT:
+                self.abort()
+                return
             try:
                 await self.socket.send_str(message.decode())
             except ConnectionError:
@@ -88,19 +98,17 @@ class UserStreams:
     def __init__(self, house: House) -> None:
         self._house = house
         self.listeners: set[Listener] = set()
+        self._trouble = Trouble(house.faults, self._send, self._cut)
         house.listen_keys.when_stopped = self.end_key
 
     def announce(self, events: list[Event]) -> None:
         if not self.listeners:
             return
-        now = self._house.desk.clock()
         for event in events:
-            if self._house.faults and self._is_silenced(event, now):
-                continue
-            for listener in self.listeners:
-                for stream, kinds in listener.streams.items():
-                    if self._may_hear(listener, stream, now) and (kinds is None or event["e"] in kinds):
-                        listener.put(stream, event)
+            if self._trouble:
+                self._trouble.meet(event, self._house.desk.clock())
+            else:
+                self._send(event)
 
     def expire_keys(self, now: int) -> None:
         """Tell listeners of keys that ran out; they hear nothing more, their sockets stay open."""
@@ -118,7 +126,24 @@ class UserStreams:
                 if not listener.streams:
                     listener.finish()
 
+    def _send(self, event: Event) -> None:
+        for listener, stream in self._hearing(event):
+            listener.put(stream, event)
+
+    def _cut(self, event: Event) -> None:
+        for listener, _ in self._hearing(event):
+            listener.cut()
+
+    def _hearing(self, event: Event) -> Iterator[tuple[Listener, str]]:
+        """Who hears an event now, and under which names; a socket may listen under several."""
+        now = self._house.desk.clock()
+        for listener in self.listeners:
+            for stream, kinds in listener.streams.items():
+                if self._may_hear(listener, stream, now) and (kinds is None or event["e"] in kinds):
+                    yield listener, stream
+
     async def close(self) -> None:
+        self._trouble.close()
         closing = [one.socket.close(code=1001, message=b"exchange stops") for one in self.listeners]
         await asyncio.gather(*closing)
 
@@ -149,11 +174,6 @@ class UserStreams:
         if not listener.private and self._house.desk.settings.strict_streams:
             return False
         return self._house.listen_keys.is_valid(key, now)
-
-    def _is_silenced(self, event: Event, now: int) -> bool:
-        about = event.get("o", event)
-        values = {"event": event["e"], "symbol": str(about.get("s", ""))}
-        return self._house.faults.strikes("stream_silent", "user event", values, now) is not None
 
 
 def _queried(query: str) -> dict[str, frozenset[str] | None]:

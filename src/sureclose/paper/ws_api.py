@@ -1,6 +1,7 @@
 """The WebSocket API at /ws-fapi/v1: the same operations behind another door."""
 
 import asyncio
+import struct
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,11 +10,12 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import WSMsgType, web
 
-from sureclose.paper import account_routes, market_routes, order_routes, service_routes
+from sureclose.paper import account_routes, algo_routes, market_routes, order_routes, service_routes
+from sureclose.paper.answers import JSON, Delivery, Reply
 from sureclose.paper.call import Call, House, Route, Security
+from sureclose.paper.delivery import write_and_reset
+from sureclose.paper.doors import carry_out, check_key, spend
 from sureclose.paper.errors import VenueError
-from sureclose.paper.faults import HANG_UPS
-from sureclose.paper.gate import UNKNOWN, Reply, check_key, refused, run, spend
 from sureclose.paper.params import Params
 from sureclose.paper.signature import check_signature, check_window, payloads_of_json
 from sureclose.paper.wire import encode
@@ -22,6 +24,9 @@ PATH = "/ws-fapi/v1"
 _HANDSHAKE_WEIGHT = 5
 _PING_S = 180.0
 _CLOSE_S = 0.5
+_HTML = "text/html"
+_SHORT_FRAME = 126
+_PLAIN = Reply(200, b"")
 _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=str)
 
 
@@ -49,6 +54,8 @@ METHODS: dict[str, Route] = {
     "order.modify": Route(order_routes.amend, Security.SIGNED, 1, 1, 1),
     "order.cancel": Route(order_routes.cancel, Security.SIGNED),
     "order.status": Route(order_routes.query, Security.SIGNED),
+    "algoOrder.place": Route(algo_routes.place, Security.SIGNED, 0, 1, 1),
+    "algoOrder.cancel": Route(algo_routes.cancel, Security.SIGNED),
     "account.position": Route(account_routes.risk_v2, Security.SIGNED, 5),
     "v2/account.position": Route(account_routes.risk_v3, Security.SIGNED, 5),
     "account.balance": Route(account_routes.balance, Security.SIGNED, 5),
@@ -120,59 +127,42 @@ class WsApi:
         shows_limits: bool,
     ) -> None:
         """Execute now; send the answer in a task of its own, since a fault may hold it back."""
+        reply = _PLAIN
         try:
             frame = _DECODER.decode(raw)
             if not isinstance(frame, dict) or not isinstance(frame.get("params", {}), dict):
                 raise VenueError(-1102, name="params")
         except (msgspec.DecodeError, UnicodeError):
-            answer, delay = _refusal(None, VenueError(-1100, name="frame", legal="JSON")), 0
+            answer = encode(_refusal(None, VenueError(-1100, name="frame", legal="JSON")))
         except VenueError as refusal:
-            answer, delay = _refusal(None, refusal), 0
+            answer = encode(_refusal(None, refusal))
         else:
-            answered = self._execute(frame, ip, shows_limits=shows_limits)
-            if answered is None:
-                if transport is not None:
-                    transport.abort()
-                return
-            answer, delay = answered
-        task = asyncio.create_task(_send(socket, encode(answer), delay), name="paper ws answer")
+            answer, reply = self._execute(frame, ip, shows_limits=shows_limits)
+        task = asyncio.create_task(_send(socket, transport, answer, reply), name="paper ws answer")
         answers.add(task)
         task.add_done_callback(answers.discard)
 
-    def _execute(
-        self, frame: Mapping[str, Any], ip: str, *, shows_limits: bool
-    ) -> tuple[dict[str, Any], int] | None:
-        """Answer and its delay in ms; None to hang up."""
+    def _execute(self, frame: Mapping[str, Any], ip: str, *, shows_limits: bool) -> tuple[bytes, Reply]:
+        """The answer's text, and the reply that says how it travels."""
         number, method, given = frame.get("id"), frame.get("method"), frame.get("params", {})
         if isinstance(number, bool) or not isinstance(number, int | str | None):
-            return _refusal(None, VenueError(-1130, name="id")), 0
+            return encode(_refusal(None, VenueError(-1130, name="id"))), _PLAIN
         received = time.time_ns()
-        house, now = self._house, self._clock()
+        house = self._house
+        if house.late:
+            house.late.run_due()
+        now = self._clock()
         call = Call(house, str(method), Params.of_json(given), ip, now)
-        values = call.params.as_dict()
-        before, after = house.faults.strike_before(call.route, values, now), None
-        try:
-            reply = UNKNOWN if before else self._answer(call, given)
-            after = house.faults.strike_after(call.route, values, now)
-        except VenueError as refusal:
-            reply = refused(refusal)
-        struck = before or after
-        house.note(
-            call.route, call.params, reply.status, reply.code, received, struck.fault if struck else None
-        )
-        if struck is not None and struck.fault in HANG_UPS:
-            return None
-        if struck is not None and struck.fault == "unknown_503":
-            reply = UNKNOWN
-        delay = struck.ms if struck else 0
-        kind = "result" if reply.status == 200 else "error"
-        answer: dict[str, Any] = {"id": number, "status": reply.status, kind: msgspec.Raw(reply.body)}
+        reply = carry_out(call, lambda: self._admit(call, given), received)
+        if reply.content_type == _HTML:
+            return reply.body, reply
+        answer = {"id": number, "status": reply.status, **_content(reply)}
         own = frame.get("returnRateLimits", given.get("returnRateLimits"))
         if shows_limits if own is None else own is True:
             answer["rateLimits"] = house.limits.counts(ip, now)
-        return answer, delay
+        return encode(answer), reply
 
-    def _answer(self, call: Call, given: Mapping[str, Any]) -> Reply:
+    def _admit(self, call: Call, given: Mapping[str, Any]) -> Route:
         house = self._house
         route = METHODS.get(call.route)
         if route is None:
@@ -184,16 +174,46 @@ class WsApi:
             call.params.required("timestamp")
             check_signature(call.params, house.api_secret, payloads_of_json(given))
             check_window(call.params, call.now)
-        return run(route, call)
+        return route
 
 
-async def _send(socket: web.WebSocketResponse, answer: bytes, delay: int) -> None:
-    if delay:
-        await asyncio.sleep(delay / 1000)
+def _content(reply: Reply) -> dict[str, Any]:
+    """What stands beside id and status. A text that is no JSON is an error without a code."""
+    if reply.content_type == JSON:
+        return {"result" if reply.status == 200 else "error": msgspec.Raw(reply.body)}
+    return {"error": {"msg": reply.body.decode()}} if reply.body else {}
+
+
+async def _send(
+    socket: web.WebSocketResponse, transport: asyncio.Transport | None, answer: bytes, reply: Reply
+) -> None:
+    """One text frame. What travels slowly by HTTP comes late here, for a frame comes whole or not at all."""
+    wait = reply.delay + reply.spread
+    if wait:
+        await asyncio.sleep(wait / 1000)
     try:
-        await socket.send_str(answer.decode())
+        match reply.delivery:
+            case Delivery.WHOLE | Delivery.SLOWLY:
+                await socket.send_str(answer.decode())
+            case Delivery.HALF:
+                await socket.send_str(answer[: len(answer) // 2].decode("ascii", "ignore"))
+            case Delivery.NOTHING if transport is not None:
+                transport.abort()
+            case Delivery.CUT:
+                write_and_reset(transport, _frame_head(answer) + answer[: len(answer) // 2])
+            case Delivery.THEN_CUT:
+                write_and_reset(transport, _frame_head(answer) + answer)
     except ConnectionError:
         return
+
+
+def _frame_head(text: bytes) -> bytes:
+    """The head of an unmasked text frame (RFC 6455, 5.2)."""
+    if len(text) < _SHORT_FRAME:
+        return struct.pack("!BB", 0x81, len(text))
+    if len(text) < 1 << 16:
+        return struct.pack("!BBH", 0x81, _SHORT_FRAME, len(text))
+    return struct.pack("!BBQ", 0x81, _SHORT_FRAME + 1, len(text))
 
 
 def _refusal(number: int | str | None, refusal: VenueError) -> dict[str, Any]:
