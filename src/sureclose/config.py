@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from sureclose.services.settings import (
+    AlertSettings,
     CompatSettings,
     ExecutionSettings,
     HttpSettings,
@@ -30,13 +31,6 @@ _SECRETS: Final = {"api_key": "SURECLOSE__VENUE__API_KEY", "api_secret": "SURECL
 
 class ConfigError(Exception):
     """The configuration can't be used; the message says which part and what to do."""
-
-
-class AlertSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[alerts]``: where alarms go."""
-
-    command: str = ""
-    webhook_url: str = ""
 
 
 class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

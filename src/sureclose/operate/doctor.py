@@ -9,6 +9,8 @@ from redis.exceptions import RedisError
 from sureclose.domain.words import Mode
 from sureclose.journal import authority, lease
 from sureclose.operate.session import Session
+from sureclose.services.alerting import destinations
+from sureclose.services.settings import AlertSettings
 from sureclose.streams.errors import LogProblem
 from sureclose.streams.groups import GroupInfo, group_infos
 from sureclose.streams.names import StreamName
@@ -50,6 +52,7 @@ async def examine(session: Session, *, accept_everysec: bool, execute_is_approva
         checks.append(await _checked(name, work))
     checks += await _wiring(session)
     checks.append(_approval(execute_is_approval=execute_is_approval))
+    checks.append(_alarms(session.alerts))
     return checks
 
 
@@ -211,3 +214,15 @@ def _approval(*, execute_is_approval: bool) -> Check:
             remedy="set compat.execute_is_approval = false once every producer says CLOSE",
         )
     return Check(name="execute_is_approval", status=Status.OK, detail="false: only decision=CLOSE approves")
+
+
+def _alarms(alerts: AlertSettings) -> Check:
+    told = destinations(alerts)
+    if told:
+        return Check(name="alarms", status=Status.OK, detail=f"go to {told}")
+    return Check(
+        name="alarms",
+        status=Status.WARN,
+        detail="nobody is told: alarms are in the log of the process and in /metrics only",
+        remedy="set alerts.command or alerts.webhook_url",
+    )

@@ -7,13 +7,20 @@ import msgspec
 import structlog
 from redis.exceptions import RedisError
 
-from sureclose.domain.market import OrderReport
 from sureclose.domain.policy import Policy
 from sureclose.domain.words import Mode
+from sureclose.operate.listening import Listening
 from sureclose.operate.session import Session
 from sureclose.services import apply_layer, execution, identity, intent_executor
+from sureclose.services.alarm_closes import CloseAlarms
+from sureclose.services.alarm_ledger import AlarmLedger
+from sureclose.services.alarm_positions import PositionAlarms
+from sureclose.services.alarm_tasks import TaskAlarms
+from sureclose.services.alarms import Alarms, Speaker
+from sureclose.services.alerting import sinks_of
 from sureclose.services.announcing import announcer
 from sureclose.services.closing import Tools
+from sureclose.services.engine import Engine
 from sureclose.services.execution import ExecutionService, bootstrap
 from sureclose.services.health import Health
 from sureclose.services.heartbeat import Heartbeat, Identity
@@ -22,13 +29,14 @@ from sureclose.services.metrics import Metrics, Witnesses
 from sureclose.services.notify import Notifier
 from sureclose.services.reading import Wiring
 from sureclose.services.settings import Path, Role
+from sureclose.services.strangers import Strangers
 from sureclose.services.supervisor import Supervisor
 from sureclose.services.vitals import (
     ClockVitals,
     StageVitals,
-    UserStreamVitals,
     Vitals,
 )
+from sureclose.streams.clock import Moment
 from sureclose.streams.entry import Entry
 from sureclose.streams.groups import group_info
 from sureclose.streams.names import StreamName
@@ -36,8 +44,6 @@ from sureclose.streams.stage import Stage
 from sureclose.streams.verdict import StageVerdict
 from sureclose.streams.wire import wait_set
 from sureclose.venue.errors import VenueError
-from sureclose.venue.stream_events import Connected, Disconnected, OrderUpdate, Silent, StreamEvent
-from sureclose.venue.user_stream import UserStream
 
 log = structlog.get_logger()
 
@@ -72,10 +78,9 @@ async def _admissible(session: Session, roles: Collection[Role], *, accept_every
     try:
         hedge = await session.venue.dual_side()
     except VenueError as error:
-        log.warning("position_mode_unknown", error=str(error))
-        return
-    if hedge:
-        raise CannotRun("the account is in hedge mode, and this version closes in one-way mode only")
+        log.warning("position_mode_unknown", error=str(error), remedy="it is asked again with each close")
+    else:
+        log.info("position_mode", mode="hedge" if hedge else "one-way")
 
 
 class Process:
@@ -85,13 +90,21 @@ class Process:
         self._session = session
         self._roles = roles
         self._stop = stop
-        self._started_at = session.wall()
+        self._started_at = session.clock.now()
         self._supervisor = Supervisor(stop, grace_s=session.execution.drain_s + 5)
         self._stages: dict[str, Stage] = {}
         self._service: ExecutionService | None = None
         self._lags: dict[str, int | None] = {}
-        self._stream_down_since: float | None = session.monotonic()
-        self._stream_doubt = ""
+        self._listening: Listening | None = None
+        self._worker = identity.worker()
+        self._alarms = Alarms(
+            Speaker(session.keys.account, session.mode, self._worker),
+            AlarmLedger(session.wire, session.keys),
+            sinks_of(session.alerts),
+            leads=lambda: self._engine is not None,
+            wall=session.clock.now,
+            monotonic=session.monotonic,
+        )
         names = tuple(roles)
         self._metrics = Metrics(self.vitals, session.monotonic, stages=names)
         self._health = Health(session.monotonic, stages=names)
@@ -117,7 +130,13 @@ class Process:
             self.vitals,
             session.monotonic,
         )
+        tasks = TaskAlarms(self._alarms, self._supervisor.tasks, wall=session.clock.now)
+        all_told = asyncio.Event()
+        telling = asyncio.create_task(self._alarms.run(all_told), name="alarms")
+        self._supervisor.spawn("alarms", self._watch(telling))
+        self._supervisor.spawn("task alarms", tasks.run(self._stop))
         self._supervisor.spawn("lag", self._measure_lag())
+        self._supervisor.spawn("log clock", session.clock.keep(session.wire, self._stop))
         self._supervisor.spawn("heartbeat", heartbeat.run(self._stop))
         self._supervisor.spawn("watchdog", notifier.feed(lambda: self._supervisor.alive, self._stop))
         if session.host.started_here or session.host.runtime.paper is not None:
@@ -125,7 +144,10 @@ class Process:
         notifier.ready(f"{', '.join(self._roles)} on {session.mode}")
         try:
             code = await self._supervisor.wait()
+            tasks.look()
         finally:
+            all_told.set()
+            await self._last_words(telling)
             notifier.stopping()
             await server.stop()
         log.info("stopped", code=code)
@@ -145,6 +167,7 @@ class Process:
                 stages=stages,
                 log_reachable=all(answers) if answers else None,
                 stopping=self._stop.is_set(),
+                alarms=self._alarms.counts(),
             )
         if service.log_answers is not None:
             answers.append(service.log_answers)
@@ -157,9 +180,10 @@ class Process:
             under_way=0 if service.engine is None else service.engine.size,
             broken={} if service.engine is None else service.engine.broken,
             clock=ClockVitals.of(session.venue.clock),
-            user_stream=UserStreamVitals(down_since=self._stream_down_since, doubt=self._stream_doubt),
+            user_stream=None if self._listening is None else self._listening.vitals,
             lease=service.lease_state,
             weight_used=session.venue.limits.weight_used(),
+            alarms=self._alarms.counts(),
         )
 
     async def _measure_lag(self) -> None:
@@ -220,7 +244,7 @@ class Process:
         return Wiring(wiring.streams, wiring.rules, identity.producer(role))
 
     def _stage(
-        self, role: Role, source: StreamName, group: str, decide: Callable[[Entry, int], StageVerdict]
+        self, role: Role, source: StreamName, group: str, decide: Callable[[Entry, Moment], StageVerdict]
     ) -> None:
         session = self._session
         stage = Stage(
@@ -234,7 +258,7 @@ class Process:
             producer=identity.producer(role),
             decide=decide,
             observe=self._metrics,
-            now_ms=session.wall,
+            clock=session.clock,
             monotonic=session.monotonic,
         )
         self._stages[role] = stage
@@ -243,6 +267,25 @@ class Process:
     async def _execution(self, wiring: Wiring) -> None:
         session = self._session
         execution_settings = session.execution
+        strangers = Strangers(session.journal, session.venue_settings.client_order_id_prefix, self._alarms)
+        listening = self._listening = Listening(session, strangers, lambda: self._engine, self._stop)
+        positions = PositionAlarms(
+            self._alarms,
+            session.venue,
+            leads=lambda: self._engine is not None,
+            stream=lambda: "connected" if listening.vitals.down_since is None else "down",
+            blind_s=session.alerts.blind_s,
+            wall=session.clock.now,
+            monotonic=session.monotonic,
+        )
+        closes = CloseAlarms(
+            self._alarms,
+            positions,
+            lambda: self._engine,
+            session.journal,
+            unknown_s=session.alerts.unknown_s,
+            monotonic=session.monotonic,
+        )
         tools = Tools(
             journal=session.journal,
             venue=session.venue,
@@ -253,13 +296,15 @@ class Process:
                 margin=execution_settings.margin_ms,
                 spread=execution_settings.spread_ms,
                 park_after=execution_settings.park_after_ms,
+                clears=execution_settings.clears,
+                tidies=execution_settings.tidies,
             ),
             component=execution.COMPONENT,
             group=session.streams.execution_group,
             recv_window=session.venue_settings.recv_window_ms,
-            announce=announcer(wiring, session.wall),
-            wall=session.wall,
-            witness=Witnesses(self._metrics, self._health),
+            announce=announcer(wiring, session.clock.now),
+            clock=session.clock,
+            witness=Witnesses(self._metrics, self._health, closes),
         )
         await self._bootstrap(wiring)
         self._service = ExecutionService(
@@ -267,21 +312,25 @@ class Process:
             wiring,
             execution_settings,
             tools,
-            worker=identity.worker(),
+            worker=self._worker,
             observe=self._metrics,
             monotonic=session.monotonic,
             started_at=self._started_at,
         )
-        stream = UserStream(session.venue_settings, session.venue)
+        if session.venue_settings.size_from_stream:
+            self._supervisor.spawn("position book", listening.check_book())
         self._supervisor.spawn("venue clock", session.venue.maintain(self._stop))
-        self._supervisor.spawn("user stream", stream.run(self._heard, self._stop))
+        self._supervisor.spawn("user stream", listening.run())
+        self._supervisor.spawn("strangers", strangers.run(self._stop))
+        self._supervisor.spawn("close alarms", closes.run(self._stop))
+        self._supervisor.spawn("position alarms", positions.run(self._stop))
         self._supervisor.spawn(Role.EXECUTION, self._service.run(self._stop))
 
     async def _bootstrap(self, wiring: Wiring) -> None:
         session = self._session
         while not self._stop.is_set():
             try:
-                standing = await bootstrap(session.wire, session.keys, wiring, session.wall())
+                standing = await bootstrap(session.wire, session.keys, wiring, session.clock.now())
             except RedisError as error:
                 log.warning("authority_not_read", error=str(error))
                 await wait_set(self._stop, BOOTSTRAP_RETRY_S)
@@ -289,43 +338,25 @@ class Process:
                 log.info("authority", standing=standing)
                 return
 
-    async def _heard(self, event: StreamEvent) -> None:
-        """The user data stream. What it says of orders goes to their closes; what it misses is asked for by them."""
-        match event:
-            case Connected():
-                self._stream_down_since = None
-                self._stream_doubt = ""
-                await self._snapshot()
-            case Disconnected() if self._stop.is_set():
-                return
-            case Disconnected():
-                log.warning("user_stream_down", reason=event.reason)
-                if (
-                    self._stream_down_since is None
-                ):  # a try to connect that failed does not begin the outage anew
-                    self._stream_down_since = self._session.monotonic()
-            case Silent():
-                self._stream_doubt = f"no event for {event.silent_ms} ms"
-            case OrderUpdate():
-                self._stream_doubt = ""
-                self._tell(event.report)
-            case _:
-                return
+    @property
+    def _engine(self) -> Engine | None:
+        return None if self._service is None else self._service.engine
 
-    async def _snapshot(self) -> None:
-        """Nothing that happened before a connection is told again, so what is so is read first."""
+    async def _watch(self, telling: asyncio.Task[None]) -> None:
+        """The alarms outlive the supervised tasks, to tell how those end; until then their own death is one as well."""
+        stopped = asyncio.create_task(self._stop.wait())
         try:
-            held = await self._session.venue.positions()
-        except VenueError as error:
-            log.warning("snapshot_failed", error=str(error))
-            return
-        amounts = {position.symbol: format(position.amount, "f") for position in held}
-        log.info("snapshot", positions=amounts)
+            await asyncio.wait({telling, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if telling.done():
+                telling.result()
+        finally:
+            stopped.cancel()
 
-    def _tell(self, order: OrderReport) -> None:
-        engine = None if self._service is None else self._service.engine
-        if engine is not None:
-            engine.tell(order)
+    async def _last_words(self, telling: asyncio.Task[None]) -> None:
+        """What died or was parked while stopping is told too."""
+        await asyncio.wait({telling})
+        if (error := telling.exception()) is not None:
+            log.critical("alarms_died", exc_info=error)
 
     async def _host(self) -> None:
         died = asyncio.create_task(self._session.host.died())

@@ -232,6 +232,18 @@ def lease(vitals: Vitals) -> Iterator[Check]:
             yield Check("lease", Level.FAIL, "not known", "the log does not say: see the finding `log`")
 
 
+def alarms(vitals: Vitals) -> Iterator[Check]:
+    """Never a failure of this process by itself: they stand in the account, and a person is told of each."""
+    if vitals.alarms is None:
+        return
+    standing = [f"{count} {kind}" for kind, count in vitals.alarms.items() if count]
+    if standing:
+        remedy = "each was told, and is in the log of the process (alarm_raised) with what to do"
+        yield Check("alarms", Level.WARN, ", ".join(standing), remedy)
+    else:
+        yield Check("alarms", Level.OK, "none")
+
+
 def _oldest(ages: dict[str, float]) -> str:
     plan = max(ages, key=lambda name: ages[name])
     return f"oldest {plan}, {ages[plan]:.0f} s"

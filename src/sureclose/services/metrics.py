@@ -18,9 +18,9 @@ from sureclose.domain.market import TERMINAL_STATUSES
 from sureclose.domain.outcome import OutcomeKind, Report
 from sureclose.domain.words import Verdict as Decided
 from sureclose.journal.store import Verdict as Gate
-from sureclose.services.closing import Witness
 from sureclose.services.supervisor import TaskState
 from sureclose.services.vitals import LeaseState, Vitals
+from sureclose.services.witness import Witness
 from sureclose.streams.codec import NotACloseReason
 from sureclose.streams.stage import Kind
 from sureclose.venue.codes import CODES
@@ -170,6 +170,7 @@ class Metrics(Collector):
         yield _gauge("venue_clock_error_ms", "How far the venue's time may be off.", {"": clock_error})
         yield _gauge("lease_held", "1 while this process may execute.", {"": held})
         yield _gauge("heartbeat_age_seconds", "Since the last heartbeat line.", {"": beat})
+        yield _gauge("alarms", "Alarms that stand in the account.", vitals.alarms or {}, "kind")
 
     def _stage(self, name: str) -> str:
         return _among(self._stages, name)

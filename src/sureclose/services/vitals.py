@@ -82,3 +82,5 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     user_stream: UserStreamVitals | None = None
     lease: LeaseState | None = None
     weight_used: int | None = None
+    alarms: Mapping[str, int] | None = None
+    """How many of each kind stand in the account."""

@@ -1,0 +1,106 @@
+"""What becomes of the user data stream's news in one process."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from sureclose.operate.session import Session
+from sureclose.services.engine import Engine
+from sureclose.services.strangers import Strangers
+from sureclose.services.vitals import UserStreamVitals
+from sureclose.streams.wire import wait_set
+from sureclose.venue.errors import VenueError
+from sureclose.venue.stream_events import (
+    AccountUpdate,
+    BrokenFrame,
+    Connected,
+    Disconnected,
+    OrderUpdate,
+    Silent,
+    StreamEvent,
+)
+from sureclose.venue.user_stream import UserStream
+
+log = structlog.get_logger()
+
+
+class Listening:
+    """News of orders goes to their closes, of positions to the book; what the stream misses is asked for by the closes.
+
+    ``engine`` is the close engine while this process executes.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        strangers: Strangers,
+        engine: Callable[[], Engine | None],
+        stop: asyncio.Event,
+    ) -> None:
+        self._session = session
+        self._strangers = strangers
+        self._engine = engine
+        self._stop = stop
+        self._stream = UserStream(session.venue_settings, session.venue)
+        self._book = session.venue.book
+        self._book.follow(lambda: self._stream.health.heard_at)
+        self._down_since: float | None = session.monotonic()
+        self._doubt = ""
+
+    @property
+    def vitals(self) -> UserStreamVitals:
+        return UserStreamVitals(down_since=self._down_since, doubt=self._doubt)
+
+    async def run(self) -> None:
+        """Listen until stopped; to be supervised."""
+        await self._stream.run(self._hear, self._stop)
+
+    async def check_book(self) -> None:
+        """What the stream tells of positions is believed only as long as reads of them agree; to be supervised."""
+        while not await wait_set(self._stop, self._session.venue_settings.book_check_ms / 1000):
+            try:
+                await self._session.venue.positions()
+            except VenueError as error:
+                log.debug("book_not_checked", error=str(error))
+
+    async def _hear(self, event: StreamEvent) -> None:
+        match event:
+            case Connected():
+                self._down_since = None
+                self._doubt = ""
+                self._book.forget()
+                await self._snapshot()
+            case Disconnected() if self._stop.is_set():
+                return
+            case Disconnected():
+                self._book.forget()
+                log.warning("user_stream_down", reason=event.reason)
+                if self._down_since is None:  # a try that failed does not begin the outage anew
+                    self._down_since = self._session.monotonic()
+            case Silent():
+                self._doubt = f"no event for {event.silent_ms} ms"
+            case OrderUpdate():
+                self._doubt = ""
+                self._tell(event)
+            case AccountUpdate():
+                self._book.take(event)
+            case BrokenFrame():
+                self._book.distrust()
+            case _:
+                return
+
+    async def _snapshot(self) -> None:
+        """Nothing that happened before a connection is told again, so what is so is read first."""
+        try:
+            held = await self._session.venue.positions()
+        except VenueError as error:
+            log.warning("snapshot_failed", error=str(error))
+            return
+        amounts = {position.symbol: format(position.amount, "f") for position in held}
+        log.info("snapshot", positions=amounts)
+
+    def _tell(self, update: OrderUpdate) -> None:
+        engine = self._engine()
+        if engine is None or not engine.tell(update.report, update.trade):
+            self._strangers.see(update.report)

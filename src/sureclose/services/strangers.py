@@ -1,0 +1,67 @@
+"""Orders that carry our prefix and that the journal never sent: somebody else acts in our name (invariant I9)."""
+
+import asyncio
+from typing import Final
+
+import structlog
+from redis.exceptions import RedisError
+
+from sureclose.domain.ids import plain
+from sureclose.domain.market import OrderReport
+from sureclose.journal.store import Journal
+from sureclose.services.alarms import Alarms
+
+log = structlog.get_logger()
+
+_RETRY_S: Final = 1.0
+
+
+class Strangers:
+    """Asks the journal about every order of our prefix that no close here is waiting for."""
+
+    def __init__(self, journal: Journal, prefix: str, alarms: Alarms) -> None:
+        self._journal = journal
+        self._prefix = prefix
+        self._alarms = alarms
+        self._seen: asyncio.Queue[OrderReport] = asyncio.Queue()
+
+    def see(self, order: OrderReport) -> None:
+        """An order that the stream told of and no close under way here knows."""
+        if order.client_order_id.startswith(self._prefix):
+            self._seen.put_nowait(order)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look each of them up until ``stop``; to be supervised."""
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                waiting = asyncio.create_task(self._seen.get())
+                await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                if not waiting.done():
+                    waiting.cancel()
+                    return
+                await self._look_up(waiting.result(), stopped)
+        finally:
+            stopped.cancel()
+
+    async def _look_up(self, order: OrderReport, stopped: asyncio.Task[bool]) -> None:
+        while not stopped.done():
+            try:
+                plan = await self._journal.plan_of(order.client_order_id)
+            except RedisError as error:
+                log.warning("order_not_checked_yet", client_order_id=order.client_order_id, error=str(error))
+                await asyncio.wait({stopped}, timeout=_RETRY_S)
+                continue
+            if plan is None:
+                self._alarms.breach(
+                    order.client_order_id,
+                    f"an order of our prefix in {order.symbol} is not in the journal",
+                    {
+                        "symbol": order.symbol,
+                        "side": str(order.side),
+                        "order_id": str(order.order_id),
+                        "status": order.status,
+                        "executed_qty": plain(order.executed_qty),
+                    },
+                )
+            return
