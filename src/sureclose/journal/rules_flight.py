@@ -1,0 +1,72 @@
+"""I4 over all closes: at most one attempt in flight per account, symbol and side, at any time."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import msgspec
+
+from sureclose.journal.case import Case
+from sureclose.journal.findings import Against, Finding, Rule, judged
+from sureclose.streams.wire import id_key
+
+Place = tuple[int, int]
+"""Where a record stands in the log: the order of the log's own ids, which no worker's clock can turn around."""
+
+
+class Flight(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt from its SENDING to what ended it; ``until`` is ``None`` while nothing has.
+
+    ``closed_until`` is the venue time up to which it could still arrive although its close has ended (parked).
+    """
+
+    plan_id: str
+    attempt: int
+    hash: str
+    timestamp: int
+    since: Place
+    until: Place | None
+    closed_until: int = 0
+
+
+class Flights:
+    """All flights by account, symbol and the venue's side."""
+
+    def __init__(self) -> None:
+        self._flights: defaultdict[tuple[str, str, str], list[Flight]] = defaultdict(list)
+
+    def add(self, case: Case) -> None:
+        ends = [id_key(kept.entry_id) for kept, _ in case.endings]
+        for attempt in case.attempts:
+            sending, position = attempt.sending, attempt.sending.position
+            since = id_key(attempt.sent.entry_id)
+            given_up = next((end for end in ends if end > since), None)
+            flight = Flight(
+                plan_id=case.plan_id,
+                attempt=sending.attempt,
+                hash=attempt.sent.hash,
+                timestamp=sending.timestamp,
+                since=since,
+                until=given_up if attempt.settled is None else id_key(attempt.settled.entry_id),
+                closed_until=sending.deadline if attempt.settled is None else 0,
+            )
+            self._flights[case.account, position.symbol, position.position_side].append(flight)
+
+    def judge(self) -> Iterator[Finding]:
+        """I4: when an attempt is sent, every earlier one of that position is over, whichever close it is of."""
+        for (_, symbol, side), flights in self._flights.items():
+            under_way: list[Flight] = []
+            for flight in sorted(flights, key=lambda flight: flight.since):
+                under_way = [other for other in under_way if _may_act(other, flight)]
+                beside = [other for other in under_way if other.plan_id != flight.plan_id]
+                problems = [
+                    f"attempt {flight.attempt} was sent for {symbol} {side} while attempt {other.attempt} of"
+                    f" {other.plan_id} was in flight"
+                    for other in beside
+                ]
+                hashes = [other.hash for other in beside]
+                yield from judged(Rule.I4, Against.JOURNAL, flight.plan_id, problems, flight.hash, *hashes)
+                under_way.append(flight)
+
+
+def _may_act(earlier: Flight, flight: Flight) -> bool:
+    return earlier.until is None or earlier.until > flight.since or earlier.closed_until >= flight.timestamp

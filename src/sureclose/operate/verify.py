@@ -1,0 +1,178 @@
+"""``verify``: an account's journal, from the log or from a file, held to the rules of one effect."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+import msgspec
+
+from sureclose.domain import facts
+from sureclose.domain.market import OrderReport, Trade
+from sureclose.journal.books import BookOrder, Books, BookTrade, Span
+from sureclose.journal.case import Bounds
+from sureclose.journal.export import Exported, Writer
+from sureclose.journal.reading import Reader
+from sureclose.journal.record import ChainBroken
+from sureclose.journal.stored import Results, Stored, Unreadable
+from sureclose.journal.verify import Examination, Report
+from sureclose.venue.history import RETENTION_MS
+from sureclose.venue.port import Purpose, Venue
+
+_EARLIER_MS: Final = 10_000
+"""How far before an account's first attempt the venue is asked: clocks differ, and an order is no older than that."""
+_HOUR_MS: Final = 3_600_000
+_LAG_MS: Final = 2_000
+"""How long the venue may take to show what it has accepted (assumption A4): what is younger may be missing."""
+
+Progress = Callable[[str], None]
+
+
+class Source(Protocol):
+    """Where a journal is. ``closes`` can be read more than once; ``results`` is asked for after it."""
+
+    @property
+    def account(self) -> str: ...
+
+    @property
+    def taken_at(self) -> int:
+        """Wall clock milliseconds."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether these are all closes of the account."""
+        ...
+
+    def closes(self) -> AsyncIterator[Stored | Unreadable]: ...
+
+    async def results(self) -> Results | None: ...
+
+
+class FromLog:
+    """The journal in the log, all of it or some plans."""
+
+    def __init__(self, reader: Reader, account: str, plan_ids: Sequence[str], taken_at: int) -> None:
+        self._reader = reader
+        self._plan_ids = plan_ids
+        self.account = account
+        self.taken_at = taken_at
+        self.complete = not plan_ids
+
+    async def closes(self) -> AsyncIterator[Stored | Unreadable]:
+        found = self._reader.some(self._plan_ids) if self._plan_ids else self._reader.all()
+        async for stored in found:
+            yield stored
+
+    async def results(self) -> Results:
+        return await self._reader.results()
+
+
+class FromFile:
+    """An exported journal, all of it or some plans; raises ``JournalFileUnreadable`` when it is none."""
+
+    def __init__(self, path: Path, plan_ids: Sequence[str]) -> None:
+        self._path = path
+        self._plan_ids = frozenset(plan_ids)
+        with path.open("rb") as file:
+            header = Exported(file).header
+        self.account = header.account
+        self.taken_at = header.taken_at
+        self.complete = header.complete and not plan_ids
+        self._results: Results | None = None
+
+    async def closes(self) -> AsyncIterator[Stored | Unreadable]:
+        with self._path.open("rb") as file:
+            exported = Exported(file)
+            for part in exported.closes():
+                if isinstance(part, Unreadable) or not self._plan_ids or part.plan_id in self._plan_ids:
+                    yield part
+            self._results = exported.results
+
+    async def results(self) -> Results | None:
+        return self._results
+
+
+async def verify(source: Source, bounds: Bounds, books: Books | None) -> Report:
+    """Hold every close to the rules. What the books are read from must have been read before the journal."""
+    examination = Examination(source.account, source.taken_at, bounds, books, complete=source.complete)
+    async for part in source.closes():
+        if isinstance(part, Unreadable):
+            examination.unreadable(part)
+        else:
+            examination.add(part)
+    return examination.report(await source.results())
+
+
+async def export(source: Source, file: IO[bytes]) -> Writer:
+    """Write the journal to a file, as it is; what is wrong with it is for those who read it."""
+    writer = Writer(file, source.account, source.taken_at, complete=source.complete)
+    async for part in source.closes():
+        assert isinstance(part, Stored), "a log has no lines"
+        writer.close(part)
+    results = await source.results()
+    assert results is not None
+    writer.end(results)
+    return writer
+
+
+# The venue's records ----------------------------------------------------------------------------------------------------
+
+
+async def books_of(source: Source, venue: Venue, progress: Progress) -> Books:
+    """Orders and trades of every symbol that was sent for, since its first attempt; reads only, and yields to closes."""
+    since = await _first_attempts(source)
+    taken_at = await venue.server_time()
+    oldest = taken_at - RETENTION_MS + _HOUR_MS
+    orders: list[BookOrder] = []
+    trades: list[BookTrade] = []
+    spans: dict[str, Span] = {}
+    for symbol, first in sorted(since.items()):
+        start = max(oldest, first - _EARLIER_MS)
+        progress(f"reading {symbol} from the venue")
+        orders += map(_order, await venue.orders_since(symbol, start, Purpose.OBSERVE))
+        trades += map(_trade, await venue.trades_since(symbol, start, Purpose.OBSERVE))
+        spans[symbol] = start, taken_at - _LAG_MS
+    return Books(orders, trades, whole=False, order_spans=spans, trade_spans=spans)
+
+
+async def _first_attempts(source: Source) -> dict[str, int]:
+    """When each symbol was first sent for, venue milliseconds."""
+    first: dict[str, int] = {}
+    async for part in source.closes():
+        for _, record in part.records if isinstance(part, Stored) else ():
+            try:
+                fact = record.read().fact
+            except (ChainBroken, msgspec.DecodeError):
+                continue  # the examination tells of it
+            if isinstance(fact, facts.Sending):
+                symbol = fact.position.symbol
+                first[symbol] = min(fact.timestamp, first.get(symbol, fact.timestamp))
+    return first
+
+
+def _order(order: OrderReport) -> BookOrder:
+    return BookOrder(
+        order_id=order.order_id,
+        client_order_id=order.client_order_id,
+        symbol=order.symbol,
+        side=order.side,
+        reduce_only=order.reduce_only,
+        status=order.status,
+        orig_qty=order.orig_qty,
+        executed_qty=order.executed_qty,
+        update_time=order.update_time,
+        position_side=order.position_side,
+        type=order.order_type,
+    )
+
+
+def _trade(trade: Trade) -> BookTrade:
+    return BookTrade(
+        id=trade.trade_id,
+        order_id=trade.order_id,
+        symbol=trade.symbol,
+        side=trade.side,
+        qty=trade.quantity,
+        price=trade.price,
+        time=trade.time,
+    )
