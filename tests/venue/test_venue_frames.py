@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from sureclose.domain.market import OrderReport, Trade
 from sureclose.domain.words import PositionSide, Side
-from sureclose.venue.stream_events import AccountUpdate, KeyExpired, OrderUpdate, StreamPosition, read_frame
+from sureclose.venue.stream_events import (
+    AccountUpdate,
+    AlgoUpdate,
+    KeyExpired,
+    OrderUpdate,
+    StreamPosition,
+    read_frame,
+)
 from tests.venue.venue_stubs import ACCOUNT_EVENT, ORDER_EVENT
 
 ACCOUNT = AccountUpdate(
@@ -144,26 +151,6 @@ def test_an_account_event_names_the_positions_that_changed() -> None:
             "t": 109100866,
             "i": 8886774,
         },
-        {
-            "e": "ALGO_UPDATE",
-            "T": 1,
-            "E": 1,
-            "o": {
-                "caid": "web_sl",
-                "aid": 1,
-                "at": "CONDITIONAL",
-                "o": "TAKE_PROFIT",
-                "s": "BNBUSDT",
-                "S": "SELL",
-                "ps": "BOTH",
-                "f": "GTC",
-                "q": "0.01",
-                "X": "CANCELED",
-                "ai": "",
-                "tp": "750",
-                "R": False,
-            },
-        },
         {"e": "MARGIN_CALL", "E": 1, "cw": "3.16", "p": []},
         {"e": "ACCOUNT_CONFIG_UPDATE", "E": 1, "T": 1, "ac": {"s": "BTCUSDT", "l": 25}},
         {"e": "SOMETHING_NEW"},
@@ -202,3 +189,33 @@ def test_no_frame_raises_anything_else(frame: bytes | str) -> None:
         read_frame(frame)
     except ValueError:
         return
+
+
+ALGO_EVENT: Final[dict[str, Any]] = {
+    "e": "ALGO_UPDATE",
+    "T": 1,
+    "E": 1,
+    "o": {
+        "caid": "web_sl",
+        "aid": 1,
+        "at": "CONDITIONAL",
+        "o": "TAKE_PROFIT",
+        "s": "BNBUSDT",
+        "S": "SELL",
+        "ps": "BOTH",
+        "f": "GTC",
+        "q": "0.01",
+        "X": "CANCELED",
+        "ai": "",
+        "tp": "750",
+        "R": False,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("state", "ended"), [("NEW", False), ("TRIGGERING", False), ("CANCELED", True), ("TRIGGERED", True)]
+)
+def test_an_event_of_a_conditional_order_says_whether_it_still_acts(state: str, *, ended: bool) -> None:
+    event = {**ALGO_EVENT, "o": {**ALGO_EVENT["o"], "X": state}}
+    assert read_frame(json.dumps(event)) == AlgoUpdate(symbol="BNBUSDT", algo_id=1, ended=ended)

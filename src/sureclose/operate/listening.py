@@ -1,7 +1,7 @@
 """What becomes of the user data stream's news in one process."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -13,6 +13,7 @@ from sureclose.streams.wire import wait_set
 from sureclose.venue.errors import VenueError
 from sureclose.venue.stream_events import (
     AccountUpdate,
+    AlgoUpdate,
     BrokenFrame,
     Connected,
     Disconnected,
@@ -44,6 +45,7 @@ class Listening:
         self._stop = stop
         self._stream = UserStream(session.venue_settings, session.venue)
         self._book = session.venue.book
+        self._resting = session.venue.resting_book
         self._book.follow(lambda: self._stream.health.heard_at)
         self._down_since: float | None = session.monotonic()
         self._doubt = ""
@@ -56,25 +58,32 @@ class Listening:
         """Listen until stopped; to be supervised."""
         await self._stream.run(self._hear, self._stop)
 
-    async def check_book(self) -> None:
+    async def check_positions(self) -> None:
         """What the stream tells of positions is believed only as long as reads of them agree; to be supervised."""
-        while not await wait_set(self._stop, self._session.venue_settings.book_check_ms / 1000):
+        await self._check(self._session.venue.positions, self._session.venue_settings.book_check_ms)
+
+    async def check_resting(self) -> None:
+        """The same of resting orders."""
+        await self._check(self._session.venue.all_resting, self._session.venue_settings.resting_check_ms)
+
+    async def _check(self, read: Callable[[], Awaitable[object]], every_ms: int) -> None:
+        while not await wait_set(self._stop, every_ms / 1000):
             try:
-                await self._session.venue.positions()
+                await read()
             except VenueError as error:
-                log.debug("book_not_checked", error=str(error))
+                log.debug("stream_not_checked", error=str(error))
 
     async def _hear(self, event: StreamEvent) -> None:
         match event:
             case Connected():
                 self._down_since = None
                 self._doubt = ""
-                self._book.forget()
+                self._forget()
                 await self._snapshot()
             case Disconnected() if self._stop.is_set():
                 return
             case Disconnected():
-                self._book.forget()
+                self._forget()
                 log.warning("user_stream_down", reason=event.reason)
                 if self._down_since is None:  # a try that failed does not begin the outage anew
                     self._down_since = self._session.monotonic()
@@ -82,23 +91,32 @@ class Listening:
                 self._doubt = f"no event for {event.silent_ms} ms"
             case OrderUpdate():
                 self._doubt = ""
+                self._resting.take(event)
                 self._tell(event)
+            case AlgoUpdate():
+                self._resting.take(event)
             case AccountUpdate():
                 self._book.take(event)
             case BrokenFrame():
                 self._book.distrust()
+                self._resting.distrust()
             case _:
                 return
+
+    def _forget(self) -> None:
+        self._book.forget()
+        self._resting.forget()
 
     async def _snapshot(self) -> None:
         """Nothing that happened before a connection is told again, so what is so is read first."""
         try:
             held = await self._session.venue.positions()
+            resting = await self._session.venue.all_resting()
         except VenueError as error:
             log.warning("snapshot_failed", error=str(error))
             return
         amounts = {position.symbol: format(position.amount, "f") for position in held}
-        log.info("snapshot", positions=amounts)
+        log.info("snapshot", positions=amounts, resting_orders=len(resting))
 
     def _tell(self, update: OrderUpdate) -> None:
         engine = self._engine()

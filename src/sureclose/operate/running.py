@@ -318,7 +318,8 @@ class Process:
             started_at=self._started_at,
         )
         if session.venue_settings.size_from_stream:
-            self._supervisor.spawn("position book", listening.check_book())
+            self._supervisor.spawn("position book", listening.check_positions())
+            self._supervisor.spawn("resting book", listening.check_resting())
         self._supervisor.spawn("venue clock", session.venue.maintain(self._stop))
         self._supervisor.spawn("user stream", listening.run())
         self._supervisor.spawn("strangers", strangers.run(self._stop))

@@ -217,10 +217,11 @@ class CloseAlarms:
         self._parked_before = parked
         if not doubtful:
             return
-        still_open = set(await self._journal.open_plans())
-        here = {closing.plan_id for closing in executing.under_way} | set(executing.broken)
+        # What is here while the log is asked may be written there only after it has answered.
+        known = _here(executing)
+        known |= set(await self._journal.open_plans()) | _here(executing)
         for kind, plan in doubtful:
-            if plan not in still_open and plan not in here:
+            if plan not in known:
                 self._alarms.clear(kind, plan)
 
     def _about(self, kind: AlarmKind) -> set[str]:
@@ -246,3 +247,8 @@ def order_text(sending: Sending) -> str:
         "timestamp": str(sending.timestamp),
     }
     return "&".join(f"{name}={value}" for name, value in values.items() if value is not None)
+
+
+def _here(executing: Executing) -> set[str]:
+    """The closes that this process has, those that are stuck included."""
+    return {closing.plan_id for closing in executing.under_way} | set(executing.broken)

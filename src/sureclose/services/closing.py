@@ -229,7 +229,9 @@ class Closing:
 
     async def _read(self, effect: Read) -> steps.AnyEvent:
         """A read that takes its time must not keep an admission from being written; a row of failures is one line."""
-        observer = Observer(self._tools.venue, self.decision, self._now, self._ahead)
+        observer = Observer(
+            self._tools.venue, self.decision, self._now, self._ahead, hears=self._heard.delivers
+        )
         reading = asyncio.create_task(observer.read(effect, told=self._told(effect)))
         try:
             await asyncio.wait({reading}, timeout=SLOW_READ_S)

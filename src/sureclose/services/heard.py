@@ -6,7 +6,7 @@ from typing import Final
 from sureclose.domain.market import OrderReport, Trade
 from sureclose.domain.quantity import ZERO
 
-FILLS_GRACE_S: Final = 0.1
+FILLS_GRACE_S: Final = 0.5
 """How long the stream's fills may lag behind the answer before they are asked for, at the weight of five queries."""
 
 
@@ -20,6 +20,8 @@ class Heard:
         self._news: asyncio.Queue[OrderReport] = asyncio.Queue()
         self._trades: dict[int, dict[int, Trade]] = {}
         self._filled = asyncio.Event()
+        self.delivers = False
+        """Whether the stream told the last order's end to the full: it delivers, as of then."""
 
     @property
     def waiting(self) -> bool:
@@ -48,6 +50,7 @@ class Heard:
 
     async def fills_of(self, order: OrderReport) -> tuple[Trade, ...] | None:
         """All trades of an order that has ended, oldest first; ``None`` when the stream has not told all of them."""
+        self.delivers = False
         if not order.executed_qty:
             return None
         try:
@@ -57,6 +60,7 @@ class Heard:
                     await self._filled.wait()
         except TimeoutError:
             return None
+        self.delivers = True
         return fills
 
     def _complete(self, order: OrderReport) -> tuple[Trade, ...] | None:

@@ -9,7 +9,7 @@ from sureclose.domain import steps
 from sureclose.domain.events import Decision
 from sureclose.domain.evidence import Evidence
 from sureclose.domain.facts import Via, Why
-from sureclose.domain.market import OrderReport, Position, Trade
+from sureclose.domain.market import OrderReport, Position, RestingOrder, Trade
 from sureclose.domain.sameness import meant
 from sureclose.domain.words import PositionSide
 from sureclose.venue.port import Purpose, Venue
@@ -35,6 +35,8 @@ class Observer(msgspec.Struct, frozen=True):
     decision: Decision
     now: Callable[[], int]
     ahead: Callable[[], int]
+    hears: bool = False
+    """Whether the stream just told all of this close's own order: what it says of leftovers is believed then."""
 
     async def read(self, effect: Read, told: Position | None = None) -> steps.AnyEvent:
         """Perform the read that the effect asks for; a position that the stream ``told`` takes the place of one."""
@@ -44,10 +46,9 @@ class Observer(msgspec.Struct, frozen=True):
             case steps.ReadHistory():
                 return await self._history(effect)
             case steps.ReadResting():
-                purpose = Purpose.OBSERVE if effect.why is Why.LEFTOVER else Purpose.CLOSE
-                orders = await self.venue.resting(self.decision.symbol, purpose)
+                orders = await self._resting(effect.why)
                 return steps.RestingRead(
-                    now=self.now(), position=effect.position, rules=effect.rules, orders=tuple(orders)
+                    now=self.now(), position=effect.position, rules=effect.rules, orders=orders
                 )
             case steps.QueryOrder():
                 return await self._order(effect.client_order_id)
@@ -57,6 +58,14 @@ class Observer(msgspec.Struct, frozen=True):
             case steps.GatherEvidence():
                 evidence = await self._evidence(effect.since, effect.position_side)
                 return steps.EvidenceRead(now=self.now(), evidence=evidence)
+
+    async def _resting(self, why: Why) -> tuple[RestingOrder, ...]:
+        symbol = self.decision.symbol
+        if why is Why.BLOCKING:
+            return tuple(await self.venue.resting(symbol))
+        if self.hears and self.venue.told_none_rest(symbol):
+            return ()
+        return tuple(await self.venue.resting(symbol, Purpose.OBSERVE))
 
     async def _position(self, side: PositionSide | None, told: Position | None) -> steps.AnyEvent:
         rules = await self.venue.rules(self.decision.symbol)

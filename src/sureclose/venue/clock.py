@@ -111,6 +111,14 @@ class VenueClock:
             self._bounds = best
         self._doubtful = False
 
+    def reached(self, server_ms: int) -> None:
+        """The venue stamped something with this time, so its clock stands there or later. It only sharpens the estimate."""
+        if self._bounds is None:
+            return
+        bounds = self._bounds.moved(self._steady())
+        if bounds.low < server_ms <= bounds.high:
+            self._bounds = _Bounds(bounds.at, server_ms, bounds.high)
+
     @property
     def measured(self) -> bool:
         """Whether there is an estimate at all."""

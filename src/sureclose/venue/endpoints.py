@@ -20,9 +20,11 @@ TIME: Final = Endpoint("/fapi/v1/time", 1)
 ORDER: Final = Endpoint("/fapi/v1/order", 1)
 ALGO_ORDER: Final = Endpoint("/fapi/v1/algoOrder", 1)
 OPEN_ORDERS: Final = Endpoint("/fapi/v1/openOrders", 1)
-"""With a symbol; 40 without, which we never ask."""
+"""Of one symbol."""
+ALL_OPEN_ORDERS: Final = Endpoint("/fapi/v1/openOrders", 40)
+"""Of all symbols."""
 OPEN_ALGO_ORDERS: Final = Endpoint("/fapi/v1/openAlgoOrders", 1)
-"""The same."""
+ALL_OPEN_ALGO_ORDERS: Final = Endpoint("/fapi/v1/openAlgoOrders", 40)
 ALL_ORDERS: Final = Endpoint("/fapi/v1/allOrders", 5)
 USER_TRADES: Final = Endpoint("/fapi/v1/userTrades", 5)
 POSITION_RISK: Final = Endpoint("/fapi/v2/positionRisk", 5)

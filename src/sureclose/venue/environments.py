@@ -103,6 +103,8 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """How recently the stream must have been heard, pongs included, for what it told to be fresh."""
     book_check_ms: _Ms = 5000
     """Between two reads of all positions that check what the stream told (weight 5 each)."""
+    resting_check_ms: _Ms = 60_000
+    """The same for all resting orders (weight 80)."""
     stream_ping_ms: _Ms = 500
     """After how long without a frame we ping; the venue takes up to five a second."""
     stream_idle_ms: _Ms = 60_000

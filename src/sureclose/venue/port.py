@@ -189,6 +189,10 @@ class Venue(Protocol):
         """
         ...
 
+    def told_none_rest(self, symbol: str) -> bool:
+        """Whether nothing rests in the symbol, by the stream's word. Only worth as much as the stream: see that it delivers."""
+        ...
+
     async def positions(self) -> list[Position]:
         """All positions that are not zero."""
         ...

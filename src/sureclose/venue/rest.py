@@ -18,6 +18,8 @@ from sureclose.venue.codes import CANCEL_REJECTED, NO_SUCH_ORDER, STALE_MODE, ST
 from sureclose.venue.endpoints import (
     ACCOUNT_CONFIG,
     ALGO_ORDER,
+    ALL_OPEN_ALGO_ORDERS,
+    ALL_OPEN_ORDERS,
     ALL_ORDERS,
     DUAL_SIDE,
     EXCHANGE_INFO,
@@ -35,6 +37,7 @@ from sureclose.venue.limits import Limits
 from sureclose.venue.orders import judge, parameters
 from sureclose.venue.port import AccountState, NotSent, Purpose, ReducingOrder, Urgency
 from sureclose.venue.positions import PositionReads
+from sureclose.venue.resting_book import RestingBook
 from sureclose.venue.schemas import (
     AccountConfig,
     AlgoOrderRow,
@@ -91,6 +94,7 @@ class BinanceRest:
         self._mode: tuple[bool, float] | None = None
         self._known_dual_side = False
         self.book = PositionBook(self.clock, steady, fresh_ms=settings.told_fresh_ms)
+        self.resting_book = RestingBook(steady)
         self._mode_doubts = 0
         self._asking_mode = asyncio.Lock()
 
@@ -166,6 +170,7 @@ class BinanceRest:
             return msgspec.structs.replace(verdict, message=client.credentials.scrub(verdict.message))
         if isinstance(verdict, Unanswered):
             return msgspec.structs.replace(verdict, reason=client.credentials.scrub(verdict.reason))
+        self.clock.reached(verdict.update_time)
         return verdict
 
     def _learn(self, refusal: Refusal) -> None:
@@ -218,14 +223,28 @@ class BinanceRest:
     async def resting(self, symbol: str, purpose: Purpose = Purpose.CLOSE) -> list[RestingOrder]:
         """See ``Venue``. One after the other: what triggers between the two lists is in both, not in neither."""
         by_symbol = [("symbol", symbol)]
-        conditional = await self._client.ask(
-            list[AlgoOrderRow], OPEN_ALGO_ORDERS, by_symbol, purpose=purpose
-        )
+        conditional = await self._client.ask(list[AlgoOrderRow], OPEN_ALGO_ORDERS, by_symbol, purpose=purpose)
         booked = await self._client.ask(list[OpenOrderRow], OPEN_ORDERS, by_symbol, purpose=purpose)
         rows: list[AlgoOrderRow | OpenOrderRow] = [*conditional, *booked]
         if any(row.symbol != symbol for row in rows):
             raise VenueUnreachable("the list of open orders is about another symbol")
         return [row.resting() for row in rows if row.rests]
+
+    async def all_resting(self) -> list[RestingOrder]:
+        """The resting orders of all symbols, which the stream's word is checked by."""
+        requested_at = self.clock.earliest() if self.clock.measured else 0
+        conditional = await self._client.ask(
+            list[AlgoOrderRow], ALL_OPEN_ALGO_ORDERS, [], purpose=Purpose.OBSERVE
+        )
+        booked = await self._client.ask(list[OpenOrderRow], ALL_OPEN_ORDERS, [], purpose=Purpose.OBSERVE)
+        rows: list[AlgoOrderRow | OpenOrderRow] = [*conditional, *booked]
+        orders = [row.resting() for row in rows if row.rests]
+        self.resting_book.check(orders, requested_at)
+        return orders
+
+    def told_none_rest(self, symbol: str) -> bool:
+        """See ``Venue``."""
+        return self._settings.size_from_stream and self.resting_book.has_none(symbol)
 
     async def cancel(self, order: RestingOrder) -> None:
         """See ``Venue``."""

@@ -10,7 +10,7 @@ import msgspec
 
 from sureclose.domain.market import OrderReport, Trade
 from sureclose.domain.words import PositionSide, Side
-from sureclose.venue.schemas import Wire
+from sureclose.venue.schemas import ALGO_ENDED, Wire
 
 
 class Connected(msgspec.Struct, frozen=True):
@@ -69,7 +69,17 @@ class AccountUpdate(msgspec.Struct, frozen=True, kw_only=True):
     event_time: int
 
 
-StreamEvent = Connected | Disconnected | KeyExpired | Silent | BrokenFrame | OrderUpdate | AccountUpdate
+class AlgoUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """Something happened to a conditional order; ``ended`` when it acts no more by itself."""
+
+    symbol: str
+    algo_id: int
+    ended: bool
+
+
+StreamEvent = (
+    Connected | Disconnected | KeyExpired | Silent | BrokenFrame | OrderUpdate | AccountUpdate | AlgoUpdate
+)
 
 FILLS: Final = frozenset({"TRADE", "CALCULATED"})
 """Execution types that move the position: a trade, and a liquidation's execution."""
@@ -115,6 +125,16 @@ class _Position(Wire, frozen=True, kw_only=True, rename=None):
     ps: PositionSide
 
 
+class _Algo(msgspec.Struct, frozen=True):
+    s: str
+    aid: int
+    X: str
+
+
+class _AlgoEvent(msgspec.Struct, frozen=True):
+    o: _Algo
+
+
 class _Account(msgspec.Struct, frozen=True):
     m: str = ""
     P: tuple[_Position, ...] = ()
@@ -128,10 +148,11 @@ class _AccountEvent(msgspec.Struct, frozen=True):
 
 _head = msgspec.json.Decoder(_Head)
 _order_event = msgspec.json.Decoder(_OrderEvent)
+_algo_event = msgspec.json.Decoder(_AlgoEvent)
 _account_event = msgspec.json.Decoder(_AccountEvent)
 
 
-def read_frame(frame: bytes | str) -> OrderUpdate | AccountUpdate | KeyExpired | None:
+def read_frame(frame: bytes | str) -> OrderUpdate | AccountUpdate | AlgoUpdate | KeyExpired | None:
     """One frame, enveloped or bare; ``None`` for what doesn't concern us. Raises ``ValueError`` when it is broken."""
     try:
         head = _head.decode(frame)
@@ -146,6 +167,9 @@ def read_frame(frame: bytes | str) -> OrderUpdate | AccountUpdate | KeyExpired |
                 return _order_update(_order_event.decode(inner))
             case "ACCOUNT_UPDATE":
                 return _account_update(_account_event.decode(inner))
+            case "ALGO_UPDATE":
+                algo = _algo_event.decode(inner).o
+                return AlgoUpdate(symbol=algo.s, algo_id=algo.aid, ended=algo.X in ALGO_ENDED)
             case "listenKeyExpired":
                 return KeyExpired()
             case _:
