@@ -39,6 +39,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Whether an attempt passed the gate with this sizing. Before that another close may have had the flight."""
     attempt: int = 0
     attempts: tuple[Sending, ...] = ()
+    begun: int = 0
+    """How many of the attempts belong to an earlier delivery of the plan, which was skipped."""
     orders: tuple[OrderReport, ...] = ()
     """This close's orders as they were first seen."""
     trades: tuple[Trade, ...] = ()
@@ -56,6 +58,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Those that are gone: whatever they protected is without them now."""
     left: tuple[RestingOrder, ...] = ()
     """Reducing orders that a flat position left behind, and that could not be cancelled."""
+    unlisted: bool = False
+    """Whether it is not known what the flat position left behind, for no list of it could be read."""
     ending: str = ""
     """Why no further attempt is made."""
 
@@ -87,6 +91,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def last_fill_time(self) -> int:
         return max((trade.time for trade in self.trades), default=0)
+
+    @property
+    def first_sent_at(self) -> int | None:
+        """The timestamp of this delivery's first attempt, venue milliseconds: its decision is older."""
+        return self.attempts[self.begun].timestamp if len(self.attempts) > self.begun else None
 
     def owns(self, order: OrderReport) -> bool:
         """Whether the order carries the id of one of this close's attempts; no other order is ever its own."""
@@ -173,7 +182,12 @@ def evolve(state: State, fact: AnyFact) -> State:
         # A skipped close does not burn its id: a later delivery is admitted on the same chain.
         if isinstance(fact, facts.Admitted) and state.ended.outcome.kind is OutcomeKind.SKIPPED:
             before = state.progress
-            return Waiting(Progress(decision=fact.decision, attempt=before.attempt, attempts=before.attempts))
+            attempts = before.attempts
+            return Waiting(
+                Progress(
+                    decision=fact.decision, attempt=before.attempt, attempts=attempts, begun=len(attempts)
+                )
+            )
         if isinstance(fact, facts.Resolved) and state.ended.outcome.kind is OutcomeKind.PARKED:
             return _resolved(state.progress, fact)
         return state
@@ -232,8 +246,9 @@ def _answered(state: _Open, fact: facts.Answered) -> State:
 
 def _clear(progress: Progress, fact: facts.Clearing | facts.Cleared) -> Progress:
     if fact.why is facts.Why.LEFTOVER:
-        left = fact.left if isinstance(fact, facts.Cleared) else ()
-        return msgspec.structs.replace(progress, left=left)
+        if isinstance(fact, facts.Clearing):
+            return progress
+        return msgspec.structs.replace(progress, left=fact.left, unlisted=not fact.listed)
     if isinstance(fact, facts.Clearing):
         return msgspec.structs.replace(progress, clearing=fact)
     cleared = (*progress.cleared, *fact.gone)

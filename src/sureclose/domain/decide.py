@@ -15,9 +15,15 @@ from sureclose.domain.close import (
 )
 from sureclose.domain.policy import Policy
 from sureclose.domain.readback import concluded, confirming
-from sureclose.domain.steps import AnyEvent, Step
+from sureclose.domain.steps import AnyEffect, AnyEvent, OrderSeen, Step
 from sureclose.domain.tidying import tidying
 from sureclose.domain.waiting import new, waiting
+
+
+def news(state: State, event: OrderSeen, effect: AnyEffect, policy: Policy) -> Step:
+    """News of an order while an effect is still to be performed: what changes nothing puts nothing off."""
+    step = decide(state, event, policy)
+    return step if step.state != state else Step(state, (), effect)
 
 
 def decide(state: State, event: AnyEvent, policy: Policy) -> Step:

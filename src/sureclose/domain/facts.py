@@ -125,11 +125,15 @@ class Clearing(Fact, frozen=True, kw_only=True):
 
 
 class Cleared(Fact, frozen=True, kw_only=True):
-    """A list read afterwards no longer has those that are ``gone``; what is ``left`` could not be cancelled."""
+    """A list read afterwards no longer has those that are ``gone``; what is ``left`` could not be cancelled.
+
+    What was not ``listed`` is not known: the list could not be read.
+    """
 
     why: Why
-    gone: tuple[RestingOrder, ...]
+    gone: tuple[RestingOrder, ...] = ()
     left: tuple[RestingOrder, ...] = ()
+    listed: bool = True
 
 
 class Resumed(Fact, frozen=True, kw_only=True):

@@ -30,16 +30,21 @@ def plan_id_for(
     fraction: Decimal | None,
     quantity: Decimal | None,
 ) -> str:
-    """The plan of an intent; ``0.50`` and ``0.5`` are one fraction, so they are one plan."""
+    """The plan of an intent; ``0.50`` and ``0.5`` are one fraction, so they are one plan, and so is a float near it."""
     return digest(
         "plan",
         intent_id,
         symbol,
         position_side,
         action,
-        "" if fraction is None else plain(fraction.normalize()),
-        "" if quantity is None else plain(quantity.normalize()),
+        "" if fraction is None else plain(amount_key(fraction)),
+        "" if quantity is None else plain(amount_key(quantity)),
     )
+
+
+def amount_key(amount: Decimal) -> Decimal:
+    """What tells amounts apart: eight decimals, the most that Binance's quantities have. Beyond them is a float's noise."""
+    return round(amount, 8).normalize()
 
 
 def client_order_id_for(prefix: str, account: str, plan_id: str, attempt: int) -> str:

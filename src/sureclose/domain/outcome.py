@@ -52,6 +52,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     client_order_ids: tuple[str, ...]
     evidence: str
     cancelled: tuple[str, ...] = ()
-    """Client order ids of resting orders that stood in the way of the close and were cancelled for it."""
+    """Client order ids of resting orders that stood in the way of the close and were cancelled for it, or may have been."""
     left: tuple[str, ...] = ()
-    """Those of reducing orders that a flat position left behind, and that could not be cancelled."""
+    """Those of reducing orders that a flat position left behind and that could not be cancelled; ``unknown`` when no list
+    of them could be read."""

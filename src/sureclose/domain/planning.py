@@ -7,7 +7,7 @@ on as they came. What may stop a close at this point is its age; all else is the
 from typing import Any
 
 from sureclose.domain.events import Decision, EntryRef, Intent, Plan, Veto, Wish
-from sureclose.domain.ids import plan_id_for
+from sureclose.domain.ids import amount_key, plan_id_for
 from sureclose.domain.times import iso_ms
 from sureclose.domain.words import Mode, Verdict
 
@@ -38,7 +38,8 @@ def same_age(one: Wish, other: Wish) -> bool:
 
 
 def _asked(wish: Wish) -> tuple[object, ...]:
-    return wish.symbol, wish.position_side, wish.fraction, wish.quantity
+    amounts = (None if amount is None else amount_key(amount) for amount in (wish.fraction, wish.quantity))
+    return wish.symbol, wish.position_side, *amounts
 
 
 def decision_for(plan: Plan, entry: EntryRef, mode: Mode, now: int, max_age: int) -> Decision:

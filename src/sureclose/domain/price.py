@@ -25,11 +25,16 @@ def bounded(position: Position, rules: SymbolRules, side: Side) -> Decimal | Non
     mark = position.mark_price
     if mark <= 0 or rules.tick <= 0 or rules.multiplier_up <= 0 or rules.multiplier_down <= 0:
         return None
-    edge = rules.multiplier_up if side is Side.BUY else rules.multiplier_down
-    wanted = mark * (1 + (edge - 1) * _SHARE)
-    rounding = ROUND_FLOOR if side is Side.BUY else ROUND_CEILING
-    ticks = ((wanted - rules.min_price) / rules.tick).to_integral_value(rounding=rounding)
-    price = rules.min_price + ticks * rules.tick
-    if price <= 0 or (rules.max_price and price > rules.max_price):
+    lowest, highest = rules.min_price, rules.max_price or None
+    if side is Side.BUY:
+        wanted = mark * (1 + (rules.multiplier_up - 1) * _SHARE)
+        wanted = wanted if highest is None else min(wanted, highest)
+        rounding = ROUND_FLOOR
+    else:
+        wanted = max(mark * (1 + (rules.multiplier_down - 1) * _SHARE), lowest)
+        rounding = ROUND_CEILING
+    ticks = ((wanted - lowest) / rules.tick).to_integral_value(rounding=rounding)
+    price = lowest + ticks * rules.tick
+    if price <= 0 or price < lowest or (highest is not None and price > highest):
         return None
     return price

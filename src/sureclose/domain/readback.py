@@ -1,8 +1,9 @@
 """The rules after the fills: the position is read back, and the outcome is published."""
 
 from sureclose.domain import facts, steps
-from sureclose.domain.close import Concluded, Confirming, Done
-from sureclose.domain.history import increased, moved
+from sureclose.domain.close import Concluded, Confirming, Done, Progress
+from sureclose.domain.doubt import explained
+from sureclose.domain.history import increased, seen_since
 from sureclose.domain.moves import again, conclude, flat, resumed, see, settled
 from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.policy import Policy
@@ -29,7 +30,7 @@ def _read_back(state: Confirming, event: steps.PositionRead, policy: Policy) -> 
     if not counts(position, progress):
         return again(state, policy)
     if timeless(position) and progress.sized is not None:
-        since = sized_at(progress.sized) + 1
+        since = seen_since(progress.sized.position)
         return Step(state, (), steps.ReadHistory(since=since, position=position, rules=event.rules))
     if position.amount == 0:
         return flat(progress, OutcomeKind.FLAT, position, event.rules, policy)
@@ -38,7 +39,7 @@ def _read_back(state: Confirming, event: steps.PositionRead, policy: Policy) -> 
         return conclude(progress, Outcome(OutcomeKind.REDUCED, reason), (), position)
     if position.amount * progress.sized.position.amount < 0:
         return conclude(progress, Outcome(OutcomeKind.REDUCED, "position_changed"), (), position)
-    since = sized_at(progress.sized) + 1
+    since = sized_at(progress.sized, progress) + 1
     return Step(state, (), steps.ReadHistory(since=since, position=position, rules=event.rules))
 
 
@@ -49,7 +50,7 @@ def _not_flat(state: Confirming, event: steps.HistoryRead, policy: Policy) -> St
     """
     progress, position = state.progress, event.position
     if position.amount == 0:
-        if progress.sized is None or progress.sized.position.amount + moved(event.trades) != 0:
+        if not emptied(progress, event):
             return again(state, policy)
         return flat(progress, OutcomeKind.FLAT, position, event.rules, policy)
     others = [trade for trade in event.trades if trade.order_id not in progress.order_ids]
@@ -62,6 +63,12 @@ def _not_flat(state: Confirming, event: steps.HistoryRead, policy: Policy) -> St
     target = progress.filled + abs(position.amount)
     resized = facts.Sized(position=position, target=target, side=closing_side(position))
     return settled(state, resized, policy)
+
+
+def emptied(progress: Progress, event: steps.HistoryRead) -> bool:
+    """Whether the trades since what the sizing saw make zero, where the venue says flat and not since when."""
+    sized = progress.sized
+    return sized is not None and explained(sized.position, event.position, event.trades)
 
 
 def concluded(state: Concluded, event: AnyEvent, policy: Policy) -> Step:

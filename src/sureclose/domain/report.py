@@ -11,7 +11,9 @@ def report_of(concluded: Concluded | Done, evidence: str) -> Report:
     """
     progress, ended = concluded.progress, concluded.ended
     decision, after = progress.decision, ended.position_after
-    before = progress.sized.position if progress.sized is not None else after
+    sized = progress.sized if progress.fixed else None
+    before = after if sized is None else sized.position
+    clearing = () if progress.clearing is None else progress.clearing.orders
     confirmed = ended.outcome.kind in {OutcomeKind.FLAT, OutcomeKind.REDUCED}
     return Report(
         intent_id=decision.intent_id,
@@ -27,6 +29,6 @@ def report_of(concluded: Concluded | Done, evidence: str) -> Report:
         order_ids=progress.order_ids,
         client_order_ids=tuple(order.client_order_id for order in progress.orders),
         evidence=evidence,
-        cancelled=tuple(order.client_order_id for order in progress.cleared),
-        left=tuple(order.client_order_id for order in progress.left),
+        cancelled=tuple(order.client_order_id for order in (*progress.cleared, *clearing)),
+        left=("unknown",) if progress.unlisted else tuple(order.client_order_id for order in progress.left),
     )

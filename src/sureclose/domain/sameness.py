@@ -43,8 +43,14 @@ def older_than_decided(position: Position, progress: Progress) -> bool:
 
 
 def unfixed(progress: Progress) -> Progress:
-    """Without a sizing that no attempt was made with: the gate was occupied, and who had it changed the position."""
-    return progress if progress.fixed else msgspec.structs.replace(progress, sized=None)
+    """Without a sizing that binds nothing.
+
+    No attempt was made with it, for the gate was occupied, and who had it changed the position; or the stream told it, and
+    nothing was filled by it.
+    """
+    sized = progress.sized
+    binds = progress.fixed and not (sized is not None and sized.position.told and not progress.trades)
+    return progress if binds else msgspec.structs.replace(progress, sized=None)
 
 
 def same_sizing(sized: Sized, position: Position, target: Decimal) -> bool:
@@ -58,9 +64,16 @@ def same_sizing(sized: Sized, position: Position, target: Decimal) -> bool:
     )
 
 
-def sized_at(sized: Sized) -> int:
-    """What came up to then is part of the sizing, or ought to be: a stale read is corrected by sizing again."""
-    return max(sized.position.update_time, sized.position.requested_at)
+def sized_at(sized: Sized, progress: Progress) -> int:
+    """What came up to then is part of the sizing, or ought to be: a stale one is corrected by sizing again.
+
+    What the stream told was as old as the stream was late; a read would have been made when the attempt was.
+    """
+    position = sized.position
+    sent = [
+        attempt.timestamp for attempt in progress.attempts if position.told and attempt.position == position
+    ]
+    return max(position.update_time, position.requested_at, *sent[:1])
 
 
 def newest(trades: Iterable[Trade]) -> int:
@@ -117,11 +130,14 @@ def reference(progress: Progress, ahead: int) -> tuple[int, int]:
     and the venue's clock is ``ahead`` of it.
     """
     if progress.sized is not None:
-        since = max(sized_at(progress.sized), progress.last_fill_time)
+        since = max(sized_at(progress.sized, progress), progress.last_fill_time)
         return since, since
-    decision = progress.decision
+    decision, sent_at = progress.decision, progress.first_sent_at
     if decision.position_update_time is not None and decision.position_amt is not None:
         since = max(decision.position_update_time, decision.origin_at + ahead - LOOKBACK_MS)
         return since, since
     decided_at = decision.origin_at + ahead
+    if sent_at is not None:
+        # However far a producer's clock is ahead, its decision was there when the first attempt was made.
+        return min(decided_at, sent_at), min(decided_at + CLOCK_DOUBT_MS, sent_at)
     return decided_at, decided_at + CLOCK_DOUBT_MS

@@ -1,5 +1,6 @@
 """What a person's fresh read of the venue makes of a parked close."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
@@ -22,6 +23,14 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     orders: tuple[OrderReport, ...]
     trades: tuple[Trade, ...]
     position: Position
+
+    def beside(self, orders: Iterable[OrderReport], trades: Iterable[Trade]) -> "Findings":
+        """With what was known of the close before, where the venue shows less of it now."""
+        by_order = {order.order_id: order for order in (*orders, *self.orders)}
+        by_trade = {trade.trade_id: trade for trade in (*trades, *self.trades)}
+        return Findings(
+            orders=tuple(by_order.values()), trades=tuple(by_trade.values()), position=self.position
+        )
 
     @property
     def filled(self) -> Decimal:

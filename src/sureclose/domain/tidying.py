@@ -24,9 +24,9 @@ def tidying(state: Tidying, event: AnyEvent, policy: Policy) -> Step:
         case steps.RestingRead():
             return _tidy(state, event, policy)
         case steps.ReadFailed() if state.tries >= _TRIES:
-            return _over(state, () if state.clearing is None else state.clearing.orders)
-        case steps.GateRefused() if state.clearing is not None:
-            return _over(state, state.clearing.orders)
+            return _given_up(state)
+        case steps.GateRefused():
+            return _given_up(state)
         case steps.ReadFailed():
             return again(state, policy)
         case steps.OrderSeen() if evolve(state, facts.Seen(via=event.via, order=event.order)) != state:
@@ -64,10 +64,22 @@ def _tidy(state: Tidying, event: steps.RestingRead, policy: Policy) -> Step:
 
 
 def _over(state: Tidying, left: tuple[RestingOrder, ...]) -> Step:
-    ended, progress = state.ended, state.progress
-    if state.clearing is None:
-        return conclude(progress, ended.outcome, (), ended.position_after)
-    gone = tuple(order for order in state.clearing.orders if order not in left)
-    cleared = facts.Cleared(why=facts.Why.LEFTOVER, gone=gone, left=left)
-    progress = msgspec.structs.replace(progress, left=left)
-    return conclude(progress, ended.outcome, (cleared,), ended.position_after)
+    orders = () if state.clearing is None else state.clearing.orders
+    gone = tuple(order for order in orders if order not in left)
+    return _concluded(state, facts.Cleared(why=facts.Why.LEFTOVER, gone=gone, left=left))
+
+
+def _given_up(state: Tidying) -> Step:
+    """What was found is still there as far as is known; what was never listed is not known."""
+    if state.clearing is not None:
+        return _over(state, state.clearing.orders)
+    return _concluded(state, facts.Cleared(why=facts.Why.LEFTOVER, listed=False))
+
+
+def _concluded(state: Tidying, cleared: facts.Cleared) -> Step:
+    """What says nothing that was not said before is not recorded."""
+    after = evolve(state, cleared)
+    assert isinstance(after, Tidying)
+    known = (cleared,) if state.clearing is not None or after != state else ()
+    ended = state.ended
+    return conclude(after.progress, ended.outcome, known, ended.position_after)

@@ -10,12 +10,13 @@ from sureclose.domain.close import Done, New, Progress, Waiting, evolve
 from sureclose.domain.facts import AnyFact
 from sureclose.domain.history import closed_by, seen_since, went_through_zero
 from sureclose.domain.ids import client_order_id_for
-from sureclose.domain.market import Position, SymbolRules, Trade
+from sureclose.domain.market import OrderReport, Position, SymbolRules, Trade
 from sureclose.domain.moves import again, conclude, expired, flat, see, settled, stale, stop
 from sureclose.domain.outcome import Outcome, OutcomeKind
-from sureclose.domain.policy import Policy
+from sureclose.domain.policy import Clears, Policy
 from sureclose.domain.price import MARKET_ORDER_REJECT, bounded
 from sureclose.domain.quantity import next_chunk, target_of
+from sureclose.domain.readback import emptied
 from sureclose.domain.resting import BLOCKED, blockers, still_there
 from sureclose.domain.sameness import (
     behind,
@@ -27,6 +28,7 @@ from sureclose.domain.sameness import (
     reference,
     same_sizing,
     shown,
+    timeless,
     unfixed,
 )
 from sureclose.domain.standing import standing, wait
@@ -60,6 +62,11 @@ def waiting(state: Waiting, event: AnyEvent, policy: Policy) -> Step:
             return Step(state, (resumed,), standing(state, policy))
         case steps.PositionRead():
             return _sized_or_gated(state, event, None, policy)
+        case steps.HistoryRead(closed_by=OrderReport() as last) if progress.owns(last) and _unknown(
+            progress, last
+        ):
+            # An order of ours that had been proven dead: what was believed without it is not so.
+            return settled(state, facts.Seen(via=facts.Via.ORDER_LIST, order=last), policy)
         case steps.HistoryRead():
             return _sized_or_gated(state, event, event.trades, policy)
         case steps.RestingRead():
@@ -78,11 +85,22 @@ def waiting(state: Waiting, event: AnyEvent, policy: Policy) -> Step:
         case steps.GateRefused(passing=True):
             return again(state, policy)
         case steps.GateRefused():
-            return stop(progress, event.reason)
+            return _stopped(state, event.reason)
         case steps.OrderSeen():
             return see(state, event, policy)
         case _:
             return Step(state, (), standing(state, policy))
+
+
+def _nameless(event: steps.PositionRead | steps.HistoryRead) -> bool:
+    """Whether somebody's order emptied the position and the venue does not show whose, yet."""
+    if not isinstance(event, steps.HistoryRead):
+        return False
+    return event.position.amount == 0 and bool(event.trades) and event.closed_by is None
+
+
+def _unknown(progress: Progress, order: OrderReport) -> bool:
+    return order.order_id not in progress.order_ids
 
 
 def _sized_or_gated(
@@ -96,8 +114,13 @@ def _sized_or_gated(
     patient = state.tries < policy.patience
     if not counts(position, progress) or (patient and older_than_decided(position, progress)):
         return again(state, policy)
-    if position.amount == 0 and progress.trades:
-        return flat(progress, OutcomeKind.FLAT, position, rules, policy)
+    if position.amount == 0 and progress.trades and progress.sized is not None:
+        if not timeless(position) or (isinstance(event, steps.HistoryRead) and emptied(progress, event)):
+            return flat(progress, OutcomeKind.FLAT, position, rules, policy)
+        if history is None:
+            since = seen_since(progress.sized.position)
+            return Step(state, (), steps.ReadHistory(since=since, position=position, rules=rules))
+        return again(state, policy)
     wrong = not_the_same(progress, position)
     if wrong:
         return stop(progress, wrong)
@@ -105,11 +128,11 @@ def _sized_or_gated(
     changed = position.update_time > since
     # All of what is there, when it is there, needs no second look; a part of it, or nothing, is only as good as the read.
     if history is None and (changed or position.amount == 0 or not progress.full):
-        first = min(since, seen_since(position)) + 1
+        first = min(since + 1, seen_since(position))
         return Step(state, (), steps.ReadHistory(since=first, position=position, rules=rules))
     if history is not None and patient:
         incomplete = changed and position.amount != 0 and position.update_time > newest(history)
-        if incomplete or behind(position, history):
+        if incomplete or _nameless(event) or behind(position, history):
             return again(state, policy)
     if position.amount == 0:
         cause = closed_by(event.closed_by) if isinstance(event, steps.HistoryRead) else ""
@@ -120,7 +143,7 @@ def _sized_or_gated(
         return stop(progress, progress.ending)
     news = [trade for trade in shown(history or (), position) if trade.time > since]
     if went_through_zero(position.amount, news, doubtful_until):
-        return stop(progress, "position_reopened")
+        return stop(progress, "position_reopened" if progress.first_sent_at is None else "position_changed")
     if progress.sized is not None:
         return _gate(state, position, rules, (), policy)
     decision, before = progress.decision, state.progress.sized
@@ -186,6 +209,10 @@ def _unblock(state: Waiting, event: steps.RestingRead, policy: Policy) -> Step:
     """Cancel what is in the way, and go on when a later list proves it gone, or nothing of ours was."""
     progress, position, rules = state.progress, event.position, event.rules
     clearing = progress.clearing
+    if not _blocked(progress, position):
+        return Step(state, (), standing(state, policy))
+    if expired(progress, event.now):
+        return stop(progress, "expired")
     if clearing is None:
         found = blockers(event.orders, position, policy)
         if not found:
@@ -201,7 +228,7 @@ def _unblock(state: Waiting, event: steps.RestingRead, policy: Policy) -> Step:
             steps.CancelResting(why=facts.Why.BLOCKING, orders=found, position=position, rules=rules),
         )
     left = still_there(event.orders, clearing.orders)
-    if left and state.tries < policy.patience:
+    if left and state.tries < policy.patience and policy.clears is not Clears.NONE:
         tried = msgspec.structs.replace(state, tries=state.tries + 1)
         delay = wait(state.tries, policy)
         return Step(
@@ -213,4 +240,16 @@ def _unblock(state: Waiting, event: steps.RestingRead, policy: Policy) -> Step:
         )
     gone = tuple(order for order in clearing.orders if order not in left)
     # What was cancelled may have been filled before: the position is read again.
-    return settled(state, facts.Cleared(why=clearing.why, gone=gone, left=left), policy)
+    fresh = msgspec.structs.replace(state, tries=0)
+    return settled(fresh, facts.Cleared(why=clearing.why, gone=gone, left=left), policy)
+
+
+def _stopped(state: Waiting, reason: str) -> Step:
+    """The gate is closed. When it closed before the first cancel, nothing was cancelled."""
+    clearing = state.progress.clearing
+    if clearing is None or state.tries:
+        return stop(state.progress, reason)
+    untouched = facts.Cleared(why=clearing.why, left=clearing.orders)
+    after = evolve(state, untouched)
+    assert isinstance(after, Waiting)
+    return stop(after.progress, reason, (untouched,))

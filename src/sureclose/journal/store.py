@@ -220,12 +220,13 @@ class Journal:
             [
                 keys.close(chain.plan_id),
                 keys.journal,
+                keys.open,
                 keys.lease,
                 keys.grant,
                 keys.freeze,
                 keys.warrant(warranted_intent),
             ],
-            [lease.owner, lease.epoch, chain.head.hash, chain.plan_id, component, *args],
+            [lease.owner, lease.epoch, chain.head.hash, chain.plan_id, self._wall(), component, *args],
         )
         if verdict in {Verdict.STALE_LEASE, Verdict.STALE_HEAD}:
             raise Fenced(verdict)

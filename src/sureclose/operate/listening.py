@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from sureclose.domain.market import Position
 from sureclose.operate.session import Session
 from sureclose.services.engine import Engine
 from sureclose.services.strangers import Strangers
-from sureclose.services.vitals import UserStreamVitals
+from sureclose.services.vitals import PositionVitals, UserStreamVitals
 from sureclose.streams.wire import wait_set
 from sureclose.venue.errors import VenueError
 from sureclose.venue.stream_events import (
@@ -49,6 +50,12 @@ class Listening:
         self._book.follow(lambda: self._stream.health.heard_at)
         self._down_since: float | None = session.monotonic()
         self._doubt = ""
+        self._unread_since: float | None = session.monotonic()
+        self._unread_why = ""
+
+    @property
+    def positions(self) -> PositionVitals:
+        return PositionVitals(failing_since=self._unread_since, why=self._unread_why)
 
     @property
     def vitals(self) -> UserStreamVitals:
@@ -60,18 +67,19 @@ class Listening:
 
     async def check_positions(self) -> None:
         """What the stream tells of positions is believed only as long as reads of them agree; to be supervised."""
-        await self._check(self._session.venue.positions, self._session.venue_settings.book_check_ms)
+        await self._check(self._positions, self._session.venue_settings.book_check_ms)
 
     async def check_resting(self) -> None:
         """The same of resting orders."""
         await self._check(self._session.venue.all_resting, self._session.venue_settings.resting_check_ms)
 
     async def _check(self, read: Callable[[], Awaitable[object]], every_ms: int) -> None:
-        while not await wait_set(self._stop, every_ms / 1000):
+        while not self._stop.is_set():
             try:
                 await read()
             except VenueError as error:
                 log.debug("stream_not_checked", error=str(error))
+            await wait_set(self._stop, every_ms / 1000)
 
     async def _hear(self, event: StreamEvent) -> None:
         match event:
@@ -103,6 +111,21 @@ class Listening:
             case _:
                 return
 
+    async def _positions(self) -> list[Position]:
+        try:
+            held = await self._session.venue.positions()
+        except VenueError as error:
+            yielded = (
+                error.code is None and error.retry_after_ms > 0
+            )  # to the reads of closes, for the venue's weight
+            if not yielded:
+                self._unread_why = str(error)
+            if not yielded and self._unread_since is None:
+                self._unread_since = self._session.monotonic()
+            raise
+        self._unread_since, self._unread_why = None, ""
+        return held
+
     def _forget(self) -> None:
         self._book.forget()
         self._resting.forget()
@@ -110,7 +133,7 @@ class Listening:
     async def _snapshot(self) -> None:
         """Nothing that happened before a connection is told again, so what is so is read first."""
         try:
-            held = await self._session.venue.positions()
+            held = await self._positions()
             resting = await self._session.venue.all_resting()
         except VenueError as error:
             log.warning("snapshot_failed", error=str(error))

@@ -41,7 +41,8 @@ async def look(session: Session, plan_id: str) -> Parked:
     if loaded.state != "PARKED" or not isinstance(state, Done):
         what = str(state.ended.outcome) if isinstance(state, Done) else "still under way"
         raise NotParked(f"the close of plan {plan_id} is not parked: it is {what}")
-    found = await _findings(session, state.progress)
+    known = state.progress
+    found = (await _findings(session, known)).beside(known.orders, known.trades)
     return Parked(
         plan_id=plan_id,
         loaded=loaded,

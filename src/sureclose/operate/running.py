@@ -181,6 +181,7 @@ class Process:
             broken={} if service.engine is None else service.engine.broken,
             clock=ClockVitals.of(session.venue.clock),
             user_stream=None if self._listening is None else self._listening.vitals,
+            positions=None if self._listening is None else self._listening.positions,
             lease=service.lease_state,
             weight_used=session.venue.limits.weight_used(),
             alarms=self._alarms.counts(),
@@ -317,8 +318,8 @@ class Process:
             monotonic=session.monotonic,
             started_at=self._started_at,
         )
+        self._supervisor.spawn("positions", listening.check_positions())
         if session.venue_settings.size_from_stream:
-            self._supervisor.spawn("position book", listening.check_positions())
             self._supervisor.spawn("resting book", listening.check_resting())
         self._supervisor.spawn("venue clock", session.venue.maintain(self._stop))
         self._supervisor.spawn("user stream", listening.run())

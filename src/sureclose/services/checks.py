@@ -205,6 +205,19 @@ def venue_clock(vitals: Vitals, rules: HealthRules) -> Iterator[Check]:
         yield Check("venue_clock", Level.OK, f"known to {clock.error_ms} ms")
 
 
+def positions(vitals: Vitals, now: float) -> Iterator[Check]:
+    """What can't be read can't be closed, whoever is to blame: keys, network or venue."""
+    reads = vitals.positions
+    if reads is None:
+        return
+    if reads.failing_since is None:
+        yield Check("positions", Level.OK, "can be read")
+        return
+    detail = f"can't be read for {now - reads.failing_since:.0f} s: {reads.why or 'not read yet'}"
+    remedy = "nothing can be closed before: `sureclose doctor` tells whether it is the key, the network or the venue"
+    yield Check("positions", Level.FAIL, detail, remedy)
+
+
 def user_stream(vitals: Vitals, rules: HealthRules, now: float) -> Iterator[Check]:
     """Never a failure: what the stream would have said, queries find out."""
     stream = vitals.user_stream

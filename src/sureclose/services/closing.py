@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from sureclose.domain import steps
 from sureclose.domain.close import Concluded, Done, New, State, Waiting, Working, fold
-from sureclose.domain.decide import decide
+from sureclose.domain.decide import decide, news
 from sureclose.domain.events import Decision, EntryRef
 from sureclose.domain.facts import Admitted, Ended, Sending, Via
 from sureclose.domain.market import OrderReport, Position, RestingOrder, Trade
@@ -122,7 +122,7 @@ class Closing:
                     self._tools.witness.elsewhere(self.plan_id)
                     return
                 self._tools.witness.approved(self.plan_id)
-                effect = self._step(event)
+                effect = self._taken(decide(self.state, event, self._tools.policy))
                 async with lanes.hold(self.decision.symbol, self._lane, before_waiting=self._write) as lane:
                     await self._drive(effect, lane)
                 return
@@ -165,8 +165,7 @@ class Closing:
             return True
         return self._chain.head.length > (self._length_before or 0)
 
-    def _step(self, event: steps.AnyEvent) -> steps.AnyEffect:
-        step = decide(self.state, event, self._tools.policy)
+    def _taken(self, step: steps.Step) -> steps.AnyEffect:
         self.state = step.state
         self._chain.note(step.facts, self._tools.clock.now())
         return step.effect
@@ -174,9 +173,12 @@ class Closing:
     async def _drive(self, effect: steps.AnyEffect, lane: Lane) -> None:
         async with self._slot:
             while not isinstance(effect, steps.Rest):
-                news = await self._pause(effect.delay)
-                event = await self._perform(effect) if news is None else news
-                effect = self._step(event)
+                seen = await self._pause(effect.delay)
+                if seen is not None:
+                    effect = self._taken(news(self.state, seen, effect, self._tools.policy))
+                    continue
+                event = await self._perform(effect)
+                effect = self._taken(decide(self.state, event, self._tools.policy))
                 if isinstance(event, steps.GateRefused) and event.reason == _BUSY:
                     # Another close has an order in flight here. It may be behind us in the lane, and must come first.
                     await self._write()

@@ -113,6 +113,7 @@ class Health:
             yield checks.unknown(seen, rules)
             yield checks.broken(vitals)
         yield from checks.venue_clock(vitals, rules)
+        yield from checks.positions(vitals, now)
         yield from checks.user_stream(vitals, rules, now)
         yield from checks.lease(vitals)
         yield from checks.alarms(vitals)
@@ -124,6 +125,7 @@ class Health:
         for name in self._names(vitals):
             yield checks.reading(name, vitals.stages.get(name))
         yield from checks.venue_clock(vitals, self._rules)
+        yield from checks.positions(vitals, self._monotonic())
         yield from checks.lease(vitals)
 
     def _names(self, vitals: Vitals) -> Iterable[str]:

@@ -62,6 +62,13 @@ class ClockVitals(msgspec.Struct, frozen=True, kw_only=True):
         return cls(trusted=clock.trusted, error_ms=clock.error_ms(), silent_s=clock.silent_s())
 
 
+class PositionVitals(msgspec.Struct, frozen=True, kw_only=True):
+    """``failing_since`` is monotonic, None while reads of all positions succeed; ``why`` is the venue's word."""
+
+    failing_since: float | None
+    why: str = ""
+
+
 class UserStreamVitals(msgspec.Struct, frozen=True, kw_only=True):
     """``down_since`` is monotonic, None while connected; ``doubt`` says why a connected stream is not believed."""
 
@@ -80,6 +87,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     broken: Mapping[str, str] = {}
     clock: ClockVitals | None = None
     user_stream: UserStreamVitals | None = None
+    positions: PositionVitals | None = None
     lease: LeaseState | None = None
     weight_used: int | None = None
     alarms: Mapping[str, int] | None = None

@@ -37,6 +37,7 @@ _PARAMETER = "a request of ours is malformed: report it"
 _AMEND = "we amend no orders: report it"
 _OTHER_KINDS = "concerns kinds of orders that we don't send: report it"
 _PRICE = "the band moves with the mark price: price anew"
+_STOP_ONLY = "concerns stop orders only: report it"
 _MARGIN_TYPE = "concerns margin settings only: report it"
 _RULES = "read exchangeInfo again and size anew"
 _MODE = "read the position mode again and build anew"
@@ -117,7 +118,9 @@ _ROWS: Final[tuple[tuple[int | range, str, Class, str], ...]] = (
     (-4023, "QTY_NOT_INCREASED_BY_STEP_SIZE", _RETRY, _RULES),
     (-4024, "PRICE_LOWER_THAN_MULTIPLIER_DOWN", _RETRY, _PRICE),
     (-4028, "INVALID_LEVERAGE", _FIX, _MARGIN_TYPE),
-    (range(-4055, -4043), "MARGIN_TYPE_FAMILY", _FIX, _MARGIN_TYPE),
+    (-4044, "BALANCE_TYPE_FAMILY", _FIX, _MARGIN_TYPE),
+    (-4045, "MAX_STOP_ORDER_EXCEEDED", _FIX, _STOP_ONLY),
+    (range(-4055, -4045), "MARGIN_TYPE_FAMILY", _FIX, _MARGIN_TYPE),
     (-4059, "NO_NEED_TO_CHANGE_POSITION_SIDE", _FIX, _MARGIN_TYPE),
     (-4060, "INVALID_POSITION_SIDE", _RETRY, _MODE),
     (-4061, "POSITION_SIDE_NOT_MATCH", _RETRY, _MODE),
@@ -130,7 +133,7 @@ _ROWS: Final[tuple[tuple[int | range, str, Class, str], ...]] = (
     (-4106, "REDUCE_ONLY_SIDE", _FIX, _FLAG),
     (-4107, "REDUCE_ONLY_POSITION", _FIX, _FLAG),
     (-4109, "INACTIVE_ACCOUNT", _ESCALATE, _REGION),
-    (-4116, "DUPLICATED_CLIENT_TRAN_ID", _RESOLVE, "an order of this id is open: it is ours, query it"),
+    (-4116, "DUPLICATED_CLIENT_ORDER_ID", _RESOLVE, "an order of this id is open: it is ours, query it"),
     (-4117, "STOP_ORDER_TRIGGERING", _RETRY, "a stop is triggering: read the position and size anew"),
     (-4118, "REDUCE_ONLY_MARGIN_CHECK_FAILED", _FLAT, "zero is success; else " + _RESTING),
     (-4120, "STOP_ORDER_SWITCH_ALGO", _FIX, _PARAMETER),
@@ -141,7 +144,7 @@ _ROWS: Final[tuple[tuple[int | range, str, Class, str], ...]] = (
         "the book is outside the price band: try again shortly, then with a limit price inside it",
     ),
     (range(-4139, -4136), "CLOSE_POSITION_FAMILY", _FIX, _PARAMETER),
-    (-4140, "INVALID_SYMBOL_STATUS_FOR_OPENING", _FIX, _FLAG),
+    (-4140, "INVALID_OPENING_POSITION_STATUS", _FIX, _FLAG),
     (-4141, "SYMBOL_ALREADY_CLOSED", _ESCALATE, "the symbol is closed: a person has to look"),
     (-4142, "STRATEGY_INVALID_TRIGGER_PRICE", _FIX, _PARAMETER),
     (-4164, "MIN_NOTIONAL", _FIX, "reducing orders are exempt: " + _FLAG),
@@ -149,8 +152,8 @@ _ROWS: Final[tuple[tuple[int | range, str, Class, str], ...]] = (
     (-4192, "COOLING_OFF_PERIOD", _ESCALATE, _REGION),
     (-4400, "TRADING_QUANTITATIVE_RULE", _FIX, "reducing orders are still allowed: " + _FLAG),
     (-4401, "LARGE_POSITION_SYM_RULE", _FIX, "reducing orders are still allowed: " + _FLAG),
-    (-4402, "COMPLIANCE_BLACK_SYMBOL", _ESCALATE, _REGION),
-    (-4403, "COMPLIANCE_LEVERAGE", _ESCALATE, _REGION),
+    (-4402, "COMPLIANCE_BLACK_SYMBOL_RESTRICTION", _ESCALATE, _REGION),
+    (-4403, "ADJUST_LEVERAGE_COMPLIANCE_FAILED", _ESCALATE, _REGION),
     (-4531, "MODE_CHANGE_NEEDS_SYNC", _FIX, _MARGIN_TYPE),
     (-5021, "FOK_ORDER_REJECT", _RETRY, _OTHER_KINDS),
     (-5022, "GTX_ORDER_REJECT", _RETRY, _OTHER_KINDS),

@@ -1,5 +1,5 @@
 -- KEYS: close, journal, open, lease. ARGV: owner, epoch, head, plan id, time, records.
-local refused = fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3])
+local refused = fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3]) or over(KEYS[1])
 if refused then
   return { refused, '' }
 end
@@ -7,7 +7,5 @@ must_be(KEYS[1], 'hash')
 must_be(KEYS[2], 'stream')
 must_be(KEYS[3], 'zset')
 record(KEYS[1], KEYS[2], ARGV[4], 6)
-redis.call('HSET', KEYS[1], 'state', 'OPEN')
-redis.call('PERSIST', KEYS[1])
-redis.call('ZADD', KEYS[3], 'NX', ARGV[5], ARGV[4])
+opened(KEYS[1], KEYS[3], ARGV[4], ARGV[5])
 return { 'OK', '' }

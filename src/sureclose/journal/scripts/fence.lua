@@ -30,6 +30,14 @@ local function forbidden(warrant_key, freeze_key, grant_key, plan_id, component)
   end
 end
 
+-- Nil while a close can be gone on with: one that has its outcome burns its id, unless it was skipped.
+local function over(close_key)
+  local state = redis.call('HGET', close_key, 'state')
+  if state == 'DONE' or state == 'PARKED' then
+    return 'STALE_HEAD'
+  end
+end
+
 local function must_be(key, kind)
   local found = redis.call('TYPE', key).ok
   if found ~= 'none' and found ~= kind then
@@ -55,4 +63,36 @@ local function record(close_key, journal_key, plan_id, first)
     redis.call('HSET', close_key, 'head', head, 'records', ids)
   end
   return at
+end
+
+-- Notes that the close is under way, since ``time`` if it was not before.
+local function opened(close_key, open_key, plan_id, time)
+  redis.call('HSET', close_key, 'state', 'OPEN')
+  redis.call('PERSIST', close_key)
+  redis.call('ZADD', open_key, 'NX', time, plan_id)
+end
+
+-- Events are one for each key from KEYS[first] on, in ARGV from ``at`` on: a count of fields and values, then each.
+-- Raises an error when one could not be added.
+local function check_events(first, at)
+  for index = first, #KEYS do
+    must_be(KEYS[index], 'stream')
+    local size = tonumber(ARGV[at])
+    if size < 2 or size % 2 == 1 then
+      error({ err = 'ERR an event is names and values, and is not empty' })
+    end
+    at = at + size + 1
+  end
+end
+
+local function add_events(first, at)
+  for index = first, #KEYS do
+    local size = tonumber(ARGV[at])
+    local add = { KEYS[index], '*' }
+    for offset = 1, size do
+      add[offset + 2] = ARGV[at + offset]
+    end
+    redis.call('XADD', unpack(add))
+    at = at + size + 1
+  end
 end

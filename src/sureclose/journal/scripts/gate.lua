@@ -1,13 +1,9 @@
 -- KEYS: close, journal, open, lease, flights, grant, freeze, warrant, order.
 -- ARGV: owner, epoch, head, plan id, time, attempt, component, position side, retention in ms, records (the last of them
 -- is SENDING).
-local refused = fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3])
+local refused = fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3]) or over(KEYS[1])
 if refused then
   return { refused, '' }
-end
-local state = redis.call('HGET', KEYS[1], 'state')
-if state == 'DONE' or state == 'PARKED' then
-  return { 'STALE_HEAD', state }
 end
 local attempt = tonumber(redis.call('HGET', KEYS[1], 'attempt') or '0')
 if attempt + 1 ~= tonumber(ARGV[6]) then
@@ -26,9 +22,8 @@ must_be(KEYS[1], 'hash')
 must_be(KEYS[2], 'stream')
 must_be(KEYS[3], 'zset')
 record(KEYS[1], KEYS[2], ARGV[4], 10)
-redis.call('HSET', KEYS[1], 'state', 'OPEN', 'attempt', ARGV[6])
-redis.call('PERSIST', KEYS[1])
-redis.call('ZADD', KEYS[3], 'NX', ARGV[5], ARGV[4])
+opened(KEYS[1], KEYS[3], ARGV[4], ARGV[5])
+redis.call('HSET', KEYS[1], 'attempt', ARGV[6])
 redis.call('HSET', KEYS[5], ARGV[8], ARGV[4])
 redis.call('SET', KEYS[9], ARGV[4], 'PX', ARGV[9])
 return { 'OK', '' }

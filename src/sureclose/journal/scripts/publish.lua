@@ -10,9 +10,7 @@ must_be(KEYS[3], 'zset')
 must_be(KEYS[5], 'hash')
 must_be(KEYS[6], 'zset')
 must_be(KEYS[2], 'stream')
-for index = 7, #KEYS do
-  must_be(KEYS[index], 'stream')
-end
+must_be(KEYS[7], 'stream')
 local at = 9 + 3 * tonumber(ARGV[8])
 local entries = tonumber(ARGV[at])
 local behind = at + entries + 1
@@ -21,33 +19,20 @@ for index = at + 1, behind - 1 do
     error({ err = 'ERR Invalid stream ID ' .. ARGV[index] })
   end
 end
-for _ = 8, #KEYS do
-  local size = tonumber(ARGV[behind])
-  if size < 2 or size % 2 == 1 then
-    error({ err = 'ERR an event is names and values, and is not empty' })
-  end
-  behind = behind + size + 1
-end
+check_events(8, behind)
 -- First of the writes, for it can fail; in parts, for Lua passes only so many arguments.
 for first = 1, entries, 1000 do
   redis.call('XACK', KEYS[7], ARGV[7], unpack(ARGV, at + first, at + math.min(first + 999, entries)))
 end
 record(KEYS[1], KEYS[2], ARGV[4], 8)
-at = at + entries + 1
-for index = 8, #KEYS do
-  local size = tonumber(ARGV[at])
-  local add = { KEYS[index], '*' }
-  for offset = 1, size do
-    add[offset + 2] = ARGV[at + offset]
-  end
-  redis.call('XADD', unpack(add))
-  at = at + size + 1
-end
+add_events(8, behind)
 redis.call('HSET', KEYS[1], 'state', ARGV[5])
-redis.call('PEXPIRE', KEYS[1], ARGV[6])
 redis.call('ZREM', KEYS[3], ARGV[4])
 if ARGV[5] == 'PARKED' then
+  redis.call('PERSIST', KEYS[1])
   redis.call('ZADD', KEYS[6], ARGV[#ARGV], ARGV[4])
+else
+  redis.call('PEXPIRE', KEYS[1], ARGV[6])
 end
 local flights = redis.call('HGETALL', KEYS[5])
 for index = 1, #flights, 2 do

@@ -10,19 +10,10 @@ if redis.call('HGET', KEYS[1], 'state') ~= 'PARKED' then
 end
 must_be(KEYS[2], 'stream')
 must_be(KEYS[3], 'zset')
-for index = 4, #KEYS do
-  must_be(KEYS[index], 'stream')
-end
-local at = record(KEYS[1], KEYS[2], ARGV[2], 4)
-for index = 4, #KEYS do
-  local size = tonumber(ARGV[at])
-  local add = { KEYS[index], '*' }
-  for offset = 1, size do
-    add[offset + 2] = ARGV[at + offset]
-  end
-  redis.call('XADD', unpack(add))
-  at = at + size + 1
-end
+local behind = 5 + 3 * tonumber(ARGV[4])
+check_events(4, behind)
+record(KEYS[1], KEYS[2], ARGV[2], 4)
+add_events(4, behind)
 redis.call('HSET', KEYS[1], 'state', 'DONE')
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('ZREM', KEYS[3], ARGV[2])
