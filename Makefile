@@ -8,7 +8,7 @@ CLIENTS := .venv-clients
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: prove test lint types check-tests clean
+.PHONY: prove test lint types check-tests bench faults storm mutants clean
 
 prove: $(VENV)/.installed
 	$(BIN)/sureclose prove
@@ -24,6 +24,22 @@ types: $(VENV)/.installed-test
 
 check-tests: $(VENV)/.installed-test $(CLIENTS)/.installed
 	$(BIN)/pytest
+
+# Rows 1 to 3 of the budget beside a floor; the figures go into docs/performance.md. BENCH="--quick" takes half a minute.
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks --write docs/performance.md $(BENCH)
+
+# Every fault as a scenario with real processes; the measurements go into docs/faults.md. Exit 1 when one does not hold.
+faults: $(VENV)/.installed-test
+	$(BIN)/python -m tests.faults
+
+# All faults by chance over 10,000 closes. STORM="--closes 1000 --seed 7 --rate 0.05" makes another one.
+storm: $(VENV)/.installed-test
+	$(BIN)/python -m tests.faults.storm $(STORM)
+
+# Each rule broken on purpose, and the test that notices; the list goes into docs/mutants.md. Exit 1 when nobody does.
+mutants: $(VENV)/.installed-test
+	$(BIN)/python -m tests.mutants --page
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,298 @@
+"""Several plans, several deliveries, large and tiny positions, both sides, and a person beside the machine."""
+
+from typing import Final
+
+from tests.faults.scenario import (
+    HELD,
+    Ask,
+    By,
+    End,
+    Ended,
+    Hedge,
+    Put,
+    Scenario,
+    Until,
+    Where,
+    fault,
+)
+
+KIND: Final = "Plans and deliveries"
+SIZES: Final = "Large and tiny positions"
+HEDGE: Final = "Hedge mode"
+
+_HALF: Final = HELD // 2
+_QUARTER: Final = HELD // 4
+_CHUNK: Final = 1_000_000
+"""Steps in the largest market order of a made-up contract."""
+_LARGE: Final = 3 * _CHUNK + _CHUNK // 2
+_EITHER_FIRST: Final = (End("part", ("REDUCED", "ALREADY_FLAT"), None), End("all", filled=None))
+"""Which of two plans of one moment comes first is nobody's promise."""
+_HALVES: Final = (End("a", ("REDUCED",), None), End("b", ("REDUCED",), None))
+
+SCENARIOS: Final[tuple[Scenario, ...]] = (
+    Scenario(
+        "one plan, delivered five times at once, five times while it is under way, and five times after",
+        KIND,
+        (
+            fault("unknown_503_not_executed"),
+            Ask(times=5),
+            Until("arrived"),
+            Ask(times=5),
+            Ended(),
+            Ask(times=5),
+        ),
+        least_sent=2,
+    ),
+    Scenario(
+        "half, delivered five times at once, five times while it is under way, and five times after",
+        KIND,
+        (
+            fault("answer_dropped"),
+            Ask(times=5, part="0.5"),
+            Until("arrived"),
+            Ask(times=5, part="0.5"),
+            Ended(),
+            Ask(times=5, part="0.5"),
+        ),
+        ends=(End(outcomes=("REDUCED",), filled=_HALF),),
+        left=_HALF,
+    ),
+    Scenario("a short position", KIND, (fault("answer_dropped"), Ask()), held=-HELD),
+    Scenario("a short position, and the order is lost", KIND, (fault("request_dropped"), Ask()), held=-HELD),
+    Scenario(
+        "two plans of a half make three quarters",
+        KIND,
+        (Ask("a", part="0.5"), Ask("b", part="0.5")),
+        ends=_HALVES,
+        left=_QUARTER,
+        effective=2,
+        least_sent=2,
+    ),
+    Scenario(
+        "two plans of a half, and the first order is lost",
+        KIND,
+        (fault("unknown_503_not_executed"), Ask("a", part="0.5"), Ask("b", part="0.5")),
+        ends=_HALVES,
+        left=_QUARTER,
+        effective=2,
+        least_sent=3,
+    ),
+    Scenario(
+        "two plans of a half, and both answers are lost",
+        KIND,
+        (fault("answer_dropped", count=2), Ask("a", part="0.5"), Ask("b", part="0.5")),
+        ends=_HALVES,
+        left=_QUARTER,
+        effective=2,
+        least_sent=2,
+    ),
+    Scenario(
+        "a part and all of it at once, and the first answer is lost",
+        KIND,
+        (fault("answer_dropped"), Ask("part", part="0.25"), Ask("all")),
+        ends=_EITHER_FIRST,
+        total=HELD,
+        effective=None,
+    ),
+    Scenario(
+        "all of it and a part at once",
+        KIND,
+        (Ask("all"), Ask("part", part="0.25")),
+        ends=_EITHER_FIRST,
+        total=HELD,
+        effective=None,
+    ),
+    Scenario(
+        "a maximum of a quarter, by quantity, and the order is lost",
+        KIND,
+        (fault("request_dropped"), Ask(quantity=_QUARTER)),
+        ends=(End(outcomes=("REDUCED",), filled=_QUARTER),),
+        left=HELD - _QUARTER,
+        least_sent=2,
+    ),
+    Scenario(
+        "a maximum larger than the position",
+        KIND,
+        (fault("answer_dropped"), Ask(quantity=3 * HELD)),
+    ),
+    Scenario(
+        "the second of two plans expires while it waits for the first",
+        KIND,
+        (
+            fault("unknown_503_not_executed"),
+            Ask("a", part="0.5"),
+            Ask("b", part="0.5", expires_ms=300),
+        ),
+        ends=(End("a", ("REDUCED",), _HALF), End("b", ("SKIPPED(expired)",), 0)),
+        left=_HALF,
+        least_sent=2,
+    ),
+    Scenario(
+        "a plan expires before a second attempt could be made",
+        KIND,
+        (fault("unknown_503_not_executed"), Ask(expires_ms=700)),
+        ends=(End(outcomes=("SKIPPED(expired)",), filled=0),),
+        left=HELD,
+        effective=0,
+    ),
+    Scenario(
+        "a wish, with its two stages more, and the answer is lost",
+        KIND,
+        (fault("answer_dropped"), Ask(by=By.WISH)),
+    ),
+    Scenario(
+        "a person and the machine close the same symbol",
+        KIND,
+        (Ask("person", by=By.PERSON), Ask("machine")),
+        ends=(
+            End("machine", ("FLAT", "ALREADY_FLAT"), None),
+            End("person", ("FLAT", "ALREADY_FLAT"), None),
+        ),
+        total=HELD,
+    ),
+    Scenario(
+        "a person closes the symbol while the fate of the machine's order is open",
+        KIND,
+        (
+            fault("unknown_503_not_executed"),
+            Ask("machine"),
+            Until("arrived"),
+            Ask("person", by=By.PERSON),
+        ),
+        ends=(
+            End("machine", ("FLAT", "ALREADY_FLAT"), None),
+            End("person", ("FLAT", "ALREADY_FLAT"), None),
+        ),
+        total=HELD,
+        least_sent=2,
+    ),
+    # Sizes
+    Scenario(
+        "3.5 times the largest market order",
+        SIZES,
+        (Ask(),),
+        held=_LARGE,
+        ends=(End(filled=_LARGE),),
+        effective=4,
+        least_sent=4,
+        market="cheap",
+    ),
+    Scenario(
+        "3.5 times the largest market order, and the second answer is lost",
+        SIZES,
+        (fault("answer_dropped", skip=1), Ask()),
+        held=_LARGE,
+        ends=(End(filled=_LARGE),),
+        effective=4,
+        least_sent=4,
+        market="cheap",
+    ),
+    Scenario(
+        "3.5 times the largest market order, and the second order is lost",
+        SIZES,
+        (fault("unknown_503_not_executed", skip=1), Ask()),
+        held=_LARGE,
+        ends=(End(filled=_LARGE),),
+        effective=4,
+        least_sent=5,
+        market="cheap",
+    ),
+    Scenario(
+        "3.5 times the largest market order, and the second fills half and expires",
+        SIZES,
+        (fault("partial_fill", fraction="0.5", skip=1), Ask()),
+        held=_LARGE,
+        ends=(End(filled=_LARGE),),
+        effective=4,
+        least_sent=4,
+        market="cheap",
+    ),
+    Scenario(
+        "dust: far below the smallest notional",
+        SIZES,
+        (fault("unknown_503"), Ask()),
+        held=3,
+        ends=(End(filled=3),),
+        market="cheap",
+    ),
+    Scenario(
+        "half of one step, which is nothing",
+        SIZES,
+        (Ask(part="0.5"),),
+        held=1,
+        ends=(End(outcomes=("REFUSED(below_step)",), filled=0),),
+        left=1,
+        effective=0,
+        least_sent=0,
+    ),
+    # Hedge
+    Scenario(
+        "LONG and SHORT of one symbol are closed at once, and one answer is 503 'Unknown error'",
+        HEDGE,
+        (
+            Hedge(),
+            Put(HELD),
+            Put(-_HALF),
+            fault("unknown_503"),
+            Ask("long", side="LONG"),
+            Ask("short", side="SHORT"),
+        ),
+        ends=(End("long"), End("short", filled=_HALF)),
+        left_short=0,
+        effective=2,
+        least_sent=2,
+        where=Where.ALONE,
+    ),
+    Scenario(
+        "LONG and SHORT of one symbol are closed at once, and one order is lost",
+        HEDGE,
+        (
+            Hedge(),
+            Put(HELD),
+            Put(-_HALF),
+            fault("unknown_503_not_executed"),
+            Ask("long", side="LONG"),
+            Ask("short", side="SHORT"),
+        ),
+        ends=(End("long"), End("short", filled=_HALF)),
+        left_short=0,
+        effective=2,
+        least_sent=3,
+        where=Where.ALONE,
+    ),
+    Scenario(
+        "half of LONG is closed, SHORT stays, and the answer is lost",
+        HEDGE,
+        (Hedge(), Put(HELD), Put(-HELD), fault("answer_dropped"), Ask(side="LONG", part="0.5")),
+        ends=(End(outcomes=("REDUCED",), filled=_HALF),),
+        left=_HALF,
+        left_short=-HELD,
+        where=Where.ALONE,
+    ),
+    Scenario(
+        "the account is switched to hedge mode while flat, and a position is opened again",
+        HEDGE,
+        (Ask("before"), Ended("before"), Hedge(), Put(HELD), Ask("after", side="LONG")),
+        ends=(End("before"), End("after")),
+        effective=2,
+        least_sent=2,
+        where=Where.ALONE,
+    ),
+    Scenario(
+        "the account is switched back to one-way mode while flat, and a position is opened again",
+        HEDGE,
+        (
+            Hedge(),
+            Put(HELD),
+            Ask("before", side="LONG"),
+            Ended("before"),
+            Hedge(on=False),
+            Put(HELD),
+            Ask("after"),
+        ),
+        ends=(End("before"), End("after")),
+        effective=2,
+        least_sent=2,
+        where=Where.ALONE,
+    ),
+)
