@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from sureclose.domain.facts import Seen
-from sureclose.journal import books
-from sureclose.journal.books import BooksUnreadable
-from sureclose.journal.findings import Against, Rule
-from sureclose.journal.stored import Stored
+from sureclose.journal.checking import books
+from sureclose.journal.checking.books import BooksUnreadable
+from sureclose.journal.checking.findings import Against, Rule
+from sureclose.journal.checking.stored import Stored
 from tests.domain.drivers import History
 from tests.domain.scripts import START, Fate, Script
 from tests.journal.verify_cases import (

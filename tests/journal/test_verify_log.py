@@ -9,14 +9,14 @@ import pytest
 
 from sureclose.domain.facts import Admitted, AnyFact, Ended
 from sureclose.domain.outcome import Outcome, OutcomeKind
-from sureclose.journal import reading
-from sureclose.journal.case import Bounds
-from sureclose.journal.export import JournalFileUnreadable
-from sureclose.journal.findings import Against, Rule
-from sureclose.journal.reading import Reader
+from sureclose.journal.checking import reading
+from sureclose.journal.checking.case import Bounds
+from sureclose.journal.checking.examination import Report
+from sureclose.journal.checking.export import JournalFileUnreadable
+from sureclose.journal.checking.findings import Against, Rule
+from sureclose.journal.checking.reading import Reader
+from sureclose.journal.checking.stored import Stored
 from sureclose.journal.store import Announcement, Chain
-from sureclose.journal.stored import Stored
-from sureclose.journal.verify import Report
 from sureclose.operate.verify import FromFile, FromLog, export, verify
 from tests.domain.scripts import START, Script
 from tests.journal.journals import GROUP, Desk

@@ -17,8 +17,8 @@ from sureclose.domain.facts import AnyFact, Dead, Ended, Filled, Sending, Sized
 from sureclose.domain.ids import client_order_id_for
 from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.words import Side, Verdict
-from sureclose.journal.findings import MEANINGS, Against, Rule
-from sureclose.journal.stored import Results
+from sureclose.journal.checking.findings import MEANINGS, Against, Rule
+from sureclose.journal.checking.stored import Results
 from tests.domain.scripts import START, Script
 from tests.domain.test_close_histories import PROPERTY, amounts, full, scripts
 from tests.journal.verify_cases import (

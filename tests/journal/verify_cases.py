@@ -14,13 +14,13 @@ import msgspec
 from sureclose.domain.close import Done, fold
 from sureclose.domain.facts import Admitted, AnyFact, Ended, Fact, Resolved
 from sureclose.domain.outcome import OutcomeKind
-from sureclose.journal import books
-from sureclose.journal.books import Books
-from sureclose.journal.case import Bounds
-from sureclose.journal.findings import Against, Check, Rule
+from sureclose.journal.checking import books
+from sureclose.journal.checking.books import Books
+from sureclose.journal.checking.case import Bounds
+from sureclose.journal.checking.examination import Examination, Report
+from sureclose.journal.checking.findings import Against, Check, Rule
+from sureclose.journal.checking.stored import DONE, OPEN, STATES, Published, Results, Stored
 from sureclose.journal.record import Head, Writer, extend
-from sureclose.journal.stored import DONE, OPEN, STATES, Published, Results, Stored
-from sureclose.journal.verify import Examination, Report
 from tests.domain.drivers import History
 from tests.domain.scripts import START, Fate, Reply, Script
 from tests.domain.worlds import World

@@ -10,10 +10,10 @@ import msgspec
 
 from sureclose.domain.words import Mode
 from sureclose.journal.keys import Keys
-from sureclose.services.alarm import Alarm, AlarmKind, AlarmLevel, AlarmState
-from sureclose.services.alarm_ledger import AlarmLedger
-from sureclose.services.alarms import Alarms, Speaker
-from sureclose.services.alerting import NotTold, Sink
+from sureclose.services.alarms.alarm import Alarm, AlarmKind, AlarmLevel, AlarmState
+from sureclose.services.alarms.board import Alarms, Speaker
+from sureclose.services.alarms.ledger import AlarmLedger
+from sureclose.services.alarms.sinks import NotTold, Sink
 from sureclose.streams.wire import Wire
 
 NOW = 1_700_000_000_000

@@ -14,10 +14,10 @@ from sureclose.domain.market import RestingOrder
 from sureclose.domain.outcome import OutcomeKind, Report
 from sureclose.domain.words import PositionSide, Side
 from sureclose.journal.store import Journal
-from sureclose.services.alarm import AlarmKey, AlarmKind
-from sureclose.services.alarm_closes import UNFLAGGED, CloseAlarms, order_text
-from sureclose.services.alarm_positions import PositionAlarms
-from sureclose.services.alarms import Alarms
+from sureclose.services.alarms.alarm import AlarmKey, AlarmKind
+from sureclose.services.alarms.board import Alarms
+from sureclose.services.alarms.closes import UNFLAGGED, CloseAlarms, order_text
+from sureclose.services.alarms.positions import PositionAlarms
 from sureclose.services.metrics import Metrics, Witnesses
 from sureclose.streams.connection import Log
 from tests.services.alarming import NOW, Told, World, running, until

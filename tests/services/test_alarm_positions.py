@@ -10,9 +10,9 @@ import pytest
 from sureclose.domain.market import Position, RestingOrder
 from sureclose.domain.outcome import OutcomeKind, Report
 from sureclose.domain.words import PositionSide
-from sureclose.services.alarm import AlarmKey, AlarmKind
-from sureclose.services.alarm_positions import AGAIN_S, SOON_S, PositionAlarms, Where
-from sureclose.services.alarms import Alarms
+from sureclose.services.alarms.alarm import AlarmKey, AlarmKind
+from sureclose.services.alarms.board import Alarms
+from sureclose.services.alarms.positions import AGAIN_S, SOON_S, PositionAlarms, Where
 from sureclose.streams.connection import Log
 from sureclose.venue.clock import Sample, VenueClock
 from sureclose.venue.errors import VenueError, VenueUnreachable

@@ -14,8 +14,8 @@ import uvloop
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from sureclose.services.alarm import AlarmKind
-from sureclose.services.alerting import Command, NotTold, Webhook, destinations, sinks_of
+from sureclose.services.alarms.alarm import AlarmKind
+from sureclose.services.alarms.sinks import Command, NotTold, Webhook, destinations, sinks_of
 from sureclose.services.settings import AlertSettings
 from sureclose.streams.connection import Log
 from tests.services.alarming import PATIENCE_S, Told, World, running, until

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from sureclose.services.alarm import AlarmKind
-from sureclose.services.alarm_tasks import TaskAlarms
+from sureclose.services.alarms.alarm import AlarmKind
+from sureclose.services.alarms.tasks import TaskAlarms
 from sureclose.services.supervisor import Supervisor
 from sureclose.streams.connection import Log
 from tests.services.alarming import Told, World, running, until

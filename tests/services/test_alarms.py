@@ -9,9 +9,9 @@ import pytest
 from redis.exceptions import ConnectionError as LogGone
 from structlog.testing import capture_logs
 
-from sureclose.services.alarm import AlarmKey, AlarmKind, AlarmLevel
-from sureclose.services.alarm_courier import CLEARING_S, Courier
-from sureclose.services.alarms import ADOPT_MS
+from sureclose.services.alarms.alarm import AlarmKey, AlarmKind, AlarmLevel
+from sureclose.services.alarms.board import ADOPT_MS
+from sureclose.services.alarms.courier import CLEARING_S, Courier
 from sureclose.streams.connection import Log
 from tests.services.alarming import Told, World, alarm, running, until
 from tests.services.living import Clock

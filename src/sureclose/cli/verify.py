@@ -14,14 +14,14 @@ from sureclose.cli import exits
 from sureclose.cli.exits import Exit
 from sureclose.cli.session import Options, hosts_paper, opened
 from sureclose.config import Config, ConfigError
-from sureclose.journal import books as exchange
-from sureclose.journal.books import Books, BooksUnreadable
-from sureclose.journal.case import Bounds
-from sureclose.journal.export import JournalFileUnreadable
-from sureclose.journal.findings import Check, Noted
+from sureclose.journal.checking import books as exchange
+from sureclose.journal.checking.books import Books, BooksUnreadable
+from sureclose.journal.checking.case import Bounds
+from sureclose.journal.checking.examination import Report
+from sureclose.journal.checking.export import JournalFileUnreadable
+from sureclose.journal.checking.findings import Check, Noted
+from sureclose.journal.checking.reading import Reader
 from sureclose.journal.keys import Keys
-from sureclose.journal.reading import Reader
-from sureclose.journal.verify import Report
 from sureclose.operate.host import Host, Wanted, paper_arguments
 from sureclose.operate.verify import FromFile, FromLog, Source, books_of, export, verify
 from sureclose.streams.address import EMBEDDED

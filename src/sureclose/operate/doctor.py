@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from sureclose.domain.words import Mode
 from sureclose.journal import authority, lease
 from sureclose.operate.session import Session
-from sureclose.services.alerting import destinations
+from sureclose.services.alarms.sinks import destinations
 from sureclose.services.settings import AlertSettings
 from sureclose.streams.errors import LogProblem
 from sureclose.streams.groups import GroupInfo, group_infos

@@ -7,8 +7,8 @@ import structlog
 
 from sureclose.domain.market import Position
 from sureclose.operate.session import Session
+from sureclose.services.alarms.strangers import Strangers
 from sureclose.services.engine import Engine
-from sureclose.services.strangers import Strangers
 from sureclose.services.vitals import PositionVitals, UserStreamVitals
 from sureclose.streams.wire import wait_set
 from sureclose.venue.errors import VenueError

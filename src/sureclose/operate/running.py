@@ -12,12 +12,13 @@ from sureclose.domain.words import Mode
 from sureclose.operate.listening import Listening
 from sureclose.operate.session import Session
 from sureclose.services import apply_layer, execution, identity, intent_executor
-from sureclose.services.alarm_closes import CloseAlarms
-from sureclose.services.alarm_ledger import AlarmLedger
-from sureclose.services.alarm_positions import PositionAlarms
-from sureclose.services.alarm_tasks import TaskAlarms
-from sureclose.services.alarms import Alarms, Speaker
-from sureclose.services.alerting import sinks_of
+from sureclose.services.alarms.board import Alarms, Speaker
+from sureclose.services.alarms.closes import CloseAlarms
+from sureclose.services.alarms.ledger import AlarmLedger
+from sureclose.services.alarms.positions import PositionAlarms
+from sureclose.services.alarms.sinks import sinks_of
+from sureclose.services.alarms.strangers import Strangers
+from sureclose.services.alarms.tasks import TaskAlarms
 from sureclose.services.announcing import announcer
 from sureclose.services.closing import Tools
 from sureclose.services.engine import Engine
@@ -29,7 +30,6 @@ from sureclose.services.metrics import Metrics, Witnesses
 from sureclose.services.notify import Notifier
 from sureclose.services.reading import Wiring
 from sureclose.services.settings import Path, Role
-from sureclose.services.strangers import Strangers
 from sureclose.services.supervisor import Supervisor
 from sureclose.services.vitals import (
     ClockVitals,

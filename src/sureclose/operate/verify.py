@@ -8,13 +8,13 @@ import msgspec
 
 from sureclose.domain import facts
 from sureclose.domain.market import OrderReport, Trade
-from sureclose.journal.books import BookOrder, Books, BookTrade, Span
-from sureclose.journal.case import Bounds
-from sureclose.journal.export import Exported, Writer
-from sureclose.journal.reading import Reader
+from sureclose.journal.checking.books import BookOrder, Books, BookTrade, Span
+from sureclose.journal.checking.case import Bounds
+from sureclose.journal.checking.examination import Examination, Report
+from sureclose.journal.checking.export import Exported, Writer
+from sureclose.journal.checking.reading import Reader
+from sureclose.journal.checking.stored import Results, Stored, Unreadable
 from sureclose.journal.record import ChainBroken
-from sureclose.journal.stored import Results, Stored, Unreadable
-from sureclose.journal.verify import Examination, Report
 from sureclose.venue.history import RETENTION_MS
 from sureclose.venue.port import Purpose, Venue
 

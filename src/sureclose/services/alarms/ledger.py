@@ -6,7 +6,7 @@ import msgspec
 import structlog
 
 from sureclose.journal.keys import Keys
-from sureclose.services.alarm import Alarm, AlarmKey
+from sureclose.services.alarms.alarm import Alarm, AlarmKey
 from sureclose.streams.script import Script
 from sureclose.streams.wire import Wire, pairs
 

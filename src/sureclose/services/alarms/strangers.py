@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from sureclose.domain.ids import plain
 from sureclose.domain.market import OrderReport
 from sureclose.journal.store import Journal
-from sureclose.services.alarms import Alarms
+from sureclose.services.alarms.board import Alarms
 
 log = structlog.get_logger()
 

@@ -19,8 +19,8 @@ from sureclose.domain.facts import (
 )
 from sureclose.domain.market import Trade
 from sureclose.domain.outcome import Outcome, OutcomeKind
+from sureclose.journal.checking.stored import OPEN
 from sureclose.journal.record import Body
-from sureclose.journal.stored import OPEN
 
 
 class Kept(msgspec.Struct, frozen=True):

@@ -8,9 +8,9 @@ from sureclose.domain.close import Done, fold
 from sureclose.domain.market import Trade
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.domain.quantity import ZERO
-from sureclose.journal.books import BookOrder, Books, BookTrade
-from sureclose.journal.case import Attempt, Bounds, Case, Fate
-from sureclose.journal.findings import Against, Finding, Rule, judged, unclear
+from sureclose.journal.checking.books import BookOrder, Books, BookTrade
+from sureclose.journal.checking.case import Attempt, Bounds, Case, Fate
+from sureclose.journal.checking.findings import Against, Finding, Rule, judged, unclear
 
 _EXCHANGE = Against.EXCHANGE
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from sureclose.domain.times import iso_ms
-from sureclose.services.alarm import AlarmKind
-from sureclose.services.alarms import Alarms
+from sureclose.services.alarms.alarm import AlarmKind
+from sureclose.services.alarms.board import Alarms
 from sureclose.services.supervisor import TaskReport, TaskState
 from sureclose.streams.wire import wait_set
 

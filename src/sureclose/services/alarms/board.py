@@ -17,10 +17,10 @@ from redis.exceptions import RedisError
 
 from sureclose.domain.times import iso_ms
 from sureclose.domain.words import Mode
-from sureclose.services.alarm import Alarm, AlarmKey, AlarmKind, AlarmLevel, AlarmState
-from sureclose.services.alarm_courier import FIRST_PAUSE_S, Courier
-from sureclose.services.alarm_ledger import AlarmLedger, Kept
-from sureclose.services.alerting import Sink
+from sureclose.services.alarms.alarm import Alarm, AlarmKey, AlarmKind, AlarmLevel, AlarmState
+from sureclose.services.alarms.courier import FIRST_PAUSE_S, Courier
+from sureclose.services.alarms.ledger import AlarmLedger, Kept
+from sureclose.services.alarms.sinks import Sink
 from sureclose.streams.wire import wait_set
 
 log = structlog.get_logger()

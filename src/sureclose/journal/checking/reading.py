@@ -9,9 +9,9 @@ from typing import Any, Final
 import msgspec
 
 from sureclose.domain.facts import Admitted, Ended, Resolved
+from sureclose.journal.checking.stored import OPEN, Published, Results, Stored
 from sureclose.journal.keys import Keys
 from sureclose.journal.record import ChainBroken, Record
-from sureclose.journal.stored import OPEN, Published, Results, Stored
 from sureclose.streams.groups import group_info, is_pending, stream_info
 from sureclose.streams.wire import Wire, id_key, pairs, texts
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from sureclose.journal.case import Case
-from sureclose.journal.findings import Against, Finding, Rule, judged
+from sureclose.journal.checking.case import Case
+from sureclose.journal.checking.findings import Against, Finding, Rule, judged
 from sureclose.streams.wire import id_key
 
 Place = tuple[int, int]

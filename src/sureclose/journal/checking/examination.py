@@ -9,10 +9,10 @@ import msgspec
 from sureclose.domain.facts import Ended, Filled, Resolved
 from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.quantity import ZERO
-from sureclose.journal import rules_books, rules_chain, rules_close
-from sureclose.journal.books import BookOrder, Books
-from sureclose.journal.case import Bounds, Case
-from sureclose.journal.findings import (
+from sureclose.journal.checking import rules_books, rules_chain, rules_close
+from sureclose.journal.checking.books import BookOrder, Books
+from sureclose.journal.checking.case import Bounds, Case
+from sureclose.journal.checking.findings import (
     MEANINGS,
     Against,
     Check,
@@ -23,8 +23,8 @@ from sureclose.journal.findings import (
     judged,
     unclear,
 )
-from sureclose.journal.rules_flight import Flights
-from sureclose.journal.stored import DONE, Published, Results, Stored, Unreadable
+from sureclose.journal.checking.rules_flight import Flights
+from sureclose.journal.checking.stored import DONE, Published, Results, Stored, Unreadable
 
 NO_BOOKS: Final = "not checked: give --trades"
 NO_ORDERS: Final = "not checked: the records have no orders"

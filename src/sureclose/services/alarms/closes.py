@@ -15,9 +15,9 @@ from sureclose.domain.market import TERMINAL_STATUSES
 from sureclose.domain.outcome import OutcomeKind, Report
 from sureclose.domain.words import PositionSide
 from sureclose.journal.store import Journal
-from sureclose.services.alarm import AlarmKind
-from sureclose.services.alarm_positions import PositionAlarms
-from sureclose.services.alarms import Alarms
+from sureclose.services.alarms.alarm import AlarmKind
+from sureclose.services.alarms.board import Alarms
+from sureclose.services.alarms.positions import PositionAlarms
 from sureclose.streams.wire import wait_set
 
 log = structlog.get_logger()

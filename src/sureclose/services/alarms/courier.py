@@ -7,8 +7,8 @@ from typing import Final
 
 import structlog
 
-from sureclose.services.alarm import Alarm, AlarmKey, AlarmLevel, AlarmState
-from sureclose.services.alerting import NotTold, Sink
+from sureclose.services.alarms.alarm import Alarm, AlarmKey, AlarmLevel, AlarmState
+from sureclose.services.alarms.sinks import NotTold, Sink
 from sureclose.streams.wire import wait_set
 
 log = structlog.get_logger()

@@ -5,8 +5,8 @@ from typing import IO, Final
 
 import msgspec
 
+from sureclose.journal.checking.stored import Published, Results, Stored, Unreadable
 from sureclose.journal.record import Record
-from sureclose.journal.stored import Published, Results, Stored, Unreadable
 
 SCHEMA: Final = 1
 

@@ -11,10 +11,10 @@ from sureclose.domain.market import Position, Trade
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.domain.quantity import ZERO
 from sureclose.domain.words import Side, Verdict
-from sureclose.journal.case import Attempt, Bounds, Case, Fate, Kept
-from sureclose.journal.findings import Against, Finding, Rule, judged
-from sureclose.journal.rules_chain import is_its_own
-from sureclose.journal.stored import DONE, STATES
+from sureclose.journal.checking.case import Attempt, Bounds, Case, Fate, Kept
+from sureclose.journal.checking.findings import Against, Finding, Rule, judged
+from sureclose.journal.checking.rules_chain import is_its_own
+from sureclose.journal.checking.stored import DONE, STATES
 
 _JOURNAL = Against.JOURNAL
 _UNDECIDED: Final = frozenset({-1000, -1006, -1007})

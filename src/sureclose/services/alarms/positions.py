@@ -12,8 +12,8 @@ from sureclose.domain.market import Position, RestingOrder
 from sureclose.domain.outcome import Report
 from sureclose.domain.times import iso_ms
 from sureclose.domain.words import PositionSide
-from sureclose.services.alarm import AlarmKey, AlarmKind
-from sureclose.services.alarms import Alarms
+from sureclose.services.alarms.alarm import AlarmKey, AlarmKind
+from sureclose.services.alarms.board import Alarms
 from sureclose.streams.wire import wait_set
 from sureclose.venue.clock import VenueClock
 from sureclose.venue.errors import VenueError

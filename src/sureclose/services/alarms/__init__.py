@@ -1,0 +1,1 @@
+"""Alarms: what a person has to know, raised once and cleared once. May know what services may."""
