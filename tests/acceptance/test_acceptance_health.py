@@ -27,12 +27,15 @@ async def _health_follows_the_venue(log_url: str, folder: Path) -> None:
 
             async def failing() -> dict[str, Any] | None:
                 status, found = await _asked(client, f"{address}/health")
-                return found if status == 503 else None
+                checks = {check["name"]: check for check in found["checks"]}
+                failing = status == 503 and checks["closes"]["status"] == "fail"
+                return found | {"by_name": checks} if failing else None
 
-            found = await eventually("health fails", failing, 45)
-            checks = {check["name"]: check for check in found["checks"]}
+            found = await eventually("health fails for the close that is due", failing, 45)
+            checks = found["by_name"]
             assert found["status"] == "failing"
             assert plan_id in checks["closes"]["detail"]
+            assert checks["positions"]["status"] == "fail", "nor can positions be read"
             assert checks["user_stream"]["status"] == "warn", "the stream is down for 30 s as well"
             assert (await _asked(client, f"{address}/ping"))[0] == 200
             back = Process(["paper", "--symbols", "60", "--port", port, *data], {}, folder, "paper")

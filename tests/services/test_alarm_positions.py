@@ -102,7 +102,7 @@ class Bench(msgspec.Struct):
 
 @pytest.fixture
 async def bench(log: Log, log_prefix: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    monkeypatch.setattr("sureclose.services.alarm_positions._LOOK_S", 0.002)
+    monkeypatch.setattr("sureclose.services.alarms.positions._LOOK_S", 0.002)
     world, sink, clock = World(log.commands(), log_prefix), Told(), Clock()
     made = world.alarms("one", sink)
     account = Account(clock)

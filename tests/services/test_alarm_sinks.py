@@ -228,7 +228,7 @@ async def test_a_webhook_that_was_down_gets_the_alarm_when_it_is_up(world: World
 async def test_a_command_that_hangs_holds_up_neither_another_sink_nor_the_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sureclose.services.alarms.DRAIN_S", 0.05)
+    monkeypatch.setattr("sureclose.services.alarms.board.DRAIN_S", 0.05)
     told = Told()
     hangs = Command(program("import time; time.sleep(600)"), timeout_s=600)
     alarms = world.alarms("one", hangs, told)

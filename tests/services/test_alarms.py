@@ -331,7 +331,7 @@ async def test_an_alarm_of_the_last_moment_is_told_before_the_end(world: World) 
 async def test_the_end_is_not_held_up_by_a_sink_that_takes_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sureclose.services.alarms.DRAIN_S", 0.05)
+    monkeypatch.setattr("sureclose.services.alarms.board.DRAIN_S", 0.05)
     sink = Told()
     sink.refuses = "HTTP 503"
     alarms = world.alarms("one", sink)
