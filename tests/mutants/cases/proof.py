@@ -1,0 +1,200 @@
+"""Resolving an attempt of unknown fate: when it is dead, and when nobody can say."""
+
+from typing import Final
+
+from tests.mutants.mutant import Mutant
+
+TITLE: Final = "Resolve what is unknown"
+_DOUBT: Final = "tests/domain/test_doubt.py::"
+_CLOSE: Final = "tests/domain/test_close_rules.py::"
+
+MUTANTS: Final = (
+    Mutant(
+        name="resends inside the window",
+        rule="6",
+        file="domain/doubt.py",
+        old="return venue_time > sending.deadline + policy.margin",
+        new="return True",
+        tests=(_DOUBT + "test_evidence_begun_inside_the_window_or_its_margin_proves_nothing",),
+    ),
+    Mutant(
+        name="adds no margin to the window",
+        rule="6",
+        file="domain/doubt.py",
+        old="return venue_time > sending.deadline + policy.margin",
+        new="return venue_time > sending.deadline",
+        tests=(_DOUBT + "test_evidence_begun_inside_the_window_or_its_margin_proves_nothing",),
+    ),
+    Mutant(
+        name="believes 'order does not exist' inside the deadline",
+        rule="6",
+        file="domain/attempt.py",
+        old="if not past_window(state.sending, asked_at, policy):",
+        new="if not past_window(state.sending, 2 * asked_at, policy):",
+        tests=(_CLOSE + "test_inside_the_window_not_found_is_no_answer",),
+    ),
+    Mutant(
+        name="asks for the venue's time after the question",
+        rule="6",
+        file="services/observing.py",
+        old="        asked_at = await self.venue.server_time()\n"
+        "        order = await self.venue.order(self.decision.symbol, client_order_id)\n",
+        new="        order = await self.venue.order(self.decision.symbol, client_order_id)\n"
+        "        asked_at = await self.venue.server_time()\n",
+        tests=("tests/services/test_observing.py::test_the_time_is_read_before_the_question_that_it_dates",),
+    ),
+    Mutant(
+        name="believes one not-found answer",
+        rule="6",
+        file="domain/doubt.py",
+        old="return self.count >= policy.not_found_answers and",
+        new="return self.count >= 1 or",
+        tests=(_DOUBT + "test_answers_count_only_when_they_are_enough_and_far_enough_apart",),
+    ),
+    Mutant(
+        name="believes not-found answers given in one moment",
+        rule="6",
+        file="domain/doubt.py",
+        old=" and self.last_at - self.first_at >= policy.spread",
+        new="",
+        tests=(_DOUBT + "test_answers_count_only_when_they_are_enough_and_far_enough_apart",),
+    ),
+    Mutant(
+        name="declares an attempt dead without looking at the list of orders",
+        rule="6",
+        file="domain/doubt.py",
+        old="        if order.client_order_id == sending.client_order_id:\n            return order\n",
+        new='        if order.client_order_id == "":\n            return order\n',
+        tests=(_DOUBT + "test_an_own_order_in_the_list_is_life_even_inside_the_window",),
+    ),
+    Mutant(
+        name="looks at a list of orders begun inside the window",
+        rule="6",
+        file="domain/doubt.py",
+        old="    if not past_window(sending, evidence.begun_at, policy):\n        return Early()\n",
+        new="",
+        tests=(_DOUBT + "test_evidence_begun_inside_the_window_or_its_margin_proves_nothing",),
+    ),
+    Mutant(
+        name="declares an attempt dead although the position moved by nobody's hand",
+        rule="6",
+        file="domain/doubt.py",
+        old="    if not explained(sending.position, evidence.position, evidence.trades):\n        return Contradiction",
+        new="    if change is None:\n        return Contradiction",
+        tests=(_DOUBT + "test_a_move_that_nobody_made_contradicts",),
+    ),
+    Mutant(
+        name="explains a move by trades of orders that nobody lists",
+        rule="6",
+        file="domain/doubt.py",
+        old="    if nameless:\n",
+        new="    if nameless is None:\n",
+        tests=(_DOUBT + "test_a_trade_whose_order_is_not_listed_may_be_ours",),
+    ),
+    Mutant(
+        name="explains a move by trades from before the attempt",
+        rule="6",
+        file="domain/doubt.py",
+        old="between = [trade for trade in ordered if before.update_time < trade.time < end]",
+        new="between = [trade for trade in ordered if trade.time < end]",
+        tests=(_DOUBT + "test_trades_before_the_attempts_own_read_explain_nothing",),
+    ),
+    Mutant(
+        name="parks a contradiction at once",
+        rule="6",
+        file="domain/attempt.py",
+        old="if not doubts.standing(evidence.begun_at, policy):",
+        new="if not doubts.contradicted_at:",
+        tests=(_CLOSE + "test_a_contradiction_parks_after_it_has_stood_not_after_the_attempt_is_old",),
+    ),
+    Mutant(
+        name="parks by the age of the attempt instead of the contradiction's",
+        rule="L1",
+        file="domain/attempt.py",
+        old="doubts = state.doubts.contradicted(evidence.begun_at)",
+        new="doubts = state.doubts.contradicted(state.sending.timestamp)",
+        tests=(_CLOSE + "test_a_contradiction_parks_after_it_has_stood_not_after_the_attempt_is_old",),
+    ),
+    Mutant(
+        name="never parks a contradiction",
+        rule="6",
+        file="domain/doubt.py",
+        old="return bool(self.contradicted_at) and begun_at - self.contradicted_at > policy.park_after",
+        new="return False",
+        tests=(_DOUBT + "test_a_contradiction_stands_from_when_it_was_first_met",),
+    ),
+    Mutant(
+        name="reads too few trades to explain the position",
+        rule="6",
+        file="domain/doubt.py",
+        old="return min(sending.timestamp, seen_since(sending.position))",
+        new="return sending.timestamp",
+        tests=(_DOUBT + "test_evidence_reaches_back_to_the_read_and_to_the_whole_of_its_millisecond",),
+    ),
+    Mutant(
+        name="ignores the stream's word about an order of unknown fate",
+        rule="5",
+        file="domain/attempt.py",
+        old="        case steps.OrderSeen():\n            return see(state, event, policy)\n"
+        "        case steps.OrderMissing():\n",
+        new="        case steps.OrderSeen() if event.via is not facts.Via.STREAM:\n"
+        "            return see(state, event, policy)\n        case steps.OrderMissing():\n",
+        tests=(_CLOSE + "test_the_streams_word_ends_the_doubt",),
+    ),
+    Mutant(
+        name="waits for the answer although the stream told that the order has ended",
+        rule="5",
+        file="services/posting.py",
+        old="await asyncio.wait({posted, listening}, return_when=asyncio.FIRST_COMPLETED)",
+        new="await asyncio.wait({posted})",
+        tests=("tests/services/test_posting.py::test_the_streams_end_of_an_order_stands_in_for_its_answer",),
+    ),
+    Mutant(
+        name="loses news that came while the answer was awaited",
+        rule="5",
+        file="services/posting.py",
+        old="        heard.put_back(kept)\n",
+        new="        kept.clear()\n",
+        tests=("tests/services/test_posting.py::test_other_news_has_its_turn_after_the_answer",),
+    ),
+    Mutant(
+        name="does not count a late order of an attempt that was declared dead",
+        rule="7",
+        file="domain/close.py",
+        old="if isinstance(state, Waiting | Confirming | Tidying | Concluded):",
+        new="if state is None:",
+        tests=(_CLOSE + "test_an_order_seen_after_it_was_declared_dead_is_counted",),
+    ),
+    Mutant(
+        name="forgets a late order that shows up while another attempt is out",
+        rule="7",
+        file="domain/close.py",
+        old="strays=(*others, order)",
+        new="strays=others",
+        tests=(_CLOSE + "test_an_order_seen_after_it_was_declared_dead_is_counted",),
+    ),
+    Mutant(
+        name="publishes an outcome that a late order has undone",
+        rule="7",
+        file="domain/readback.py",
+        old="    if isinstance(event, steps.OrderSeen):\n",
+        new="    if event is None:\n",
+        tests=(_CLOSE + "test_an_order_that_shows_up_while_an_outcome_waits_to_be_published_undoes_it",),
+    ),
+    Mutant(
+        name="takes 'not found' for any failed read of an order",
+        rule="6",
+        file="venue/rest.py",
+        old="if error.code == NO_SUCH_ORDER and not isinstance(error, VenueUnreachable):",
+        new="if error is not None:",
+        tests=("tests/venue/test_venue_reads.py::test_a_failed_read_raises",),
+    ),
+    Mutant(
+        name="takes a full page of orders for all of them",
+        rule="6",
+        file="venue/history.py",
+        old="        if len(found) < PAGE:\n            rows += found\n        elif",
+        new="        if len(found) <= PAGE:\n            rows += found\n        elif",
+        tests=("tests/venue/test_venue_history.py::test_every_trade_is_found_however_they_lie",),
+    ),
+)

@@ -1,0 +1,85 @@
+"""All closes of a process: what is delivered again, what is taken up again, and what others are told."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+
+from sureclose.domain.facts import Admitted, Sending
+from sureclose.domain.words import PositionSide, Side
+from sureclose.journal.store import Chain, Verdict
+from sureclose.streams.connection import Log
+from sureclose.streams.names import StreamName
+from tests.services.closings import COMPONENT, RECV_WINDOW, SYMBOL, Executor, executing
+
+
+@pytest.fixture
+async def executor(log: Log, log_prefix: str) -> AsyncIterator[Executor]:
+    async with executing(log, log_prefix) as made:
+        yield made
+
+
+async def test_a_plan_that_is_delivered_again_has_one_effect(executor: Executor) -> None:
+    """Dedupe is on the plan: another entry of it, however long after, takes no second half."""
+    half = executor.decision(fraction=Decimal("0.5"), action="PARTIAL_50")
+    first = executor.admit(half)
+    at_once = executor.admit(half)
+    await executor.report(half.plan_id)
+    await executor.until(lambda: executor.seen.acknowledged == [at_once])
+    later = executor.admit(half)
+    await executor.until(lambda: executor.seen.acknowledged == [at_once, later])
+    assert executor.amount == Decimal("1.5")
+    assert len(executor.seen.reports) == len(executor.venue.placed) == 1
+    assert first not in executor.seen.acknowledged, "the outcome's own entry is acknowledged with it"
+
+
+async def test_another_wish_under_the_name_of_a_plan_is_a_dead_letter(executor: Executor) -> None:
+    decision = executor.decision("plan", fraction=Decimal("0.5"), action="PARTIAL_50")
+    await executor.close(decision)
+    other = executor.admit(executor.decision("plan"))
+    await executor.until(lambda: executor.seen.buried == [other])
+    assert executor.amount == Decimal("1.5")
+
+
+async def test_only_what_was_executed_is_confirmed_to_the_apply_stream(executor: Executor) -> None:
+    await executor.do("HSET", executor.keys.freeze, "reason", "test")
+    await executor.close(executor.decision("skipped"))
+    await executor.do("DEL", executor.keys.freeze)
+    await executor.close(executor.decision("closed"))
+    confirmed = await executor.entries(StreamName.APPLY_RESULT)
+    told = await executor.entries(StreamName.EXECUTION_RESULT)
+    assert [(entry["plan_id"], entry["executed"]) for entry in confirmed] == [("closed", "True")]
+    assert [(entry["plan_id"], entry["executed"]) for entry in told] == [
+        ("skipped", "False"),
+        ("closed", "True"),
+    ]
+
+
+async def test_after_a_restart_the_close_whose_order_is_in_flight_comes_first(executor: Executor) -> None:
+    """The older close is taken up first and finds the flight occupied: it steps back, or neither would ever end."""
+    journal = executor.journal
+    older, flying = Chain("older"), Chain("flying")
+    for chain in (older, flying):
+        decision = executor.decision(chain.plan_id)
+        chain.note([Admitted(decision=decision, entry=executor.entry().ref)], executor.time.ms())
+        await journal.append(chain, executor.lease)
+    position = await executor.venue.position(SYMBOL, PositionSide.BOTH)
+    timestamp = executor.venue.clock.earliest()
+    sending = Sending(
+        attempt=1,
+        client_order_id="sc-lost",
+        side=Side.SELL,
+        quantity=Decimal(3),
+        timestamp=timestamp,
+        deadline=timestamp + RECV_WINDOW,
+        position=position,
+    )
+    passed = await journal.gate(
+        flying, executor.lease, component=COMPONENT, warranted_intent="", sending=sending
+    )
+    assert passed is Verdict.OK
+    await executor.reign()
+    assert await executor.engine.resume() == 2
+    outcomes = [str((await executor.report(plan)).outcome) for plan in ("flying", "older")]
+    assert outcomes == ["FLAT", "ALREADY_FLAT"]
+    assert executor.amount == 0

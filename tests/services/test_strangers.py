@@ -1,0 +1,60 @@
+"""Orders in our name that the journal never sent."""
+
+import asyncio
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import cast
+
+import msgspec
+
+from sureclose.domain.market import OrderReport
+from sureclose.domain.words import PositionSide, Side
+from sureclose.services.alarms.board import Alarms
+from sureclose.services.alarms.strangers import Strangers
+from sureclose.streams.connection import Log
+from tests.journal.journals import Desk
+
+STRANGE = OrderReport(
+    order_id=7,
+    client_order_id="sc-strange",
+    symbol="BTCUSDT",
+    side=Side.SELL,
+    position_side=PositionSide.BOTH,
+    status="FILLED",
+    order_type="MARKET",
+    reduce_only=True,
+    orig_qty=Decimal(1),
+    executed_qty=Decimal(1),
+    update_time=2,
+)
+
+
+class Alarmed:
+    """Takes breaches, and stops the watch after the last that is looked for."""
+
+    def __init__(self) -> None:
+        self.subjects: list[str] = []
+        self.raised = asyncio.Event()
+
+    def breach(self, subject: str, what: str, facts: Mapping[str, object]) -> None:
+        self.subjects.append(subject)
+        self.raised.set()
+
+
+async def test_an_order_of_our_prefix_that_the_journal_never_sent_is_a_breach(
+    log: Log, log_prefix: str
+) -> None:
+    """I9. One that the journal sent is none, nor is one of another prefix."""
+    desk = await Desk(log, log_prefix).open()
+    await desk.gate(await desk.admit())
+    alarms, stop = Alarmed(), asyncio.Event()
+    strangers = Strangers(desk.journal, "sc-", cast("Alarms", alarms))
+    strangers.see(msgspec.structs.replace(STRANGE, client_order_id="sc-1"))
+    strangers.see(msgspec.structs.replace(STRANGE, client_order_id="web_1"))
+    strangers.see(STRANGE)
+    watching = asyncio.create_task(strangers.run(stop))
+    async with asyncio.timeout(5):
+        await alarms.raised.wait()
+    stop.set()
+    await watching
+    assert alarms.subjects == ["sc-strange"]
