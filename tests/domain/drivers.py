@@ -1,4 +1,4 @@
-"""The log and the process that drives a close, for histories in a model world; and the judgement of what came of it.
+"""The log and the process that drives a close, for histories in a model world; ``judging`` says what must come of it.
 
 The driver does what ``services/closing.py`` does, in the same order: decide, perform, tell; what is known is written
 before any wait; a crash and a lost answer of the log both mean that the close begins again from what is recorded.
@@ -9,15 +9,19 @@ from decimal import Decimal
 from itertools import pairwise
 
 from sureclose.domain import steps
-from sureclose.domain.close import Done, New, State, fold
-from sureclose.domain.decide import decide
+from sureclose.domain.close import Concluded, Done, New, State, Waiting, fold
+from sureclose.domain.decide import decide, news
 from sureclose.domain.events import Decision
 from sureclose.domain.evidence import Evidence
-from sureclose.domain.facts import AnyFact, Ended, Sending, Sized, Via
-from sureclose.domain.market import OrderReport
-from sureclose.domain.outcome import Outcome, OutcomeKind
+from sureclose.domain.facts import AnyFact, Clearing, Ended, Sending, Sized, Via
+from sureclose.domain.market import OrderReport, Position, RestingOrder
+from sureclose.domain.outcome import Outcome, Report
 from sureclose.domain.policy import Policy
-from tests.domain.worlds import ENTRY, POLICY, RECV_WINDOW, RULES, START, Gate, Script, World, decision, milli
+from sureclose.domain.report import report_of
+from sureclose.domain.sameness import meant
+from sureclose.domain.words import PositionSide
+from tests.domain.scripts import ENTRY, POLICY, RECV_WINDOW, RULES, START, Gate, Script, decision, milli
+from tests.domain.worlds import World
 
 # The log ---------------------------------------------------------------------------------------------------------------
 
@@ -46,6 +50,8 @@ class JournalModel:
         self.ended = ended
 
 
+STALE_POSITION_MS = 1_000
+"""How old a position read may be when the gate is passed; an older one is read again."""
 MOST_STEPS = 3_000
 """A history that takes more has no end: drawn faults are few, and each costs a bounded number of steps."""
 
@@ -74,7 +80,10 @@ class History:
         self.unwritten: list[AnyFact] = []
         self.steps: list[tuple[str, State, steps.AnyEvent, steps.AnyEffect]] = []
         self.frozen_from = script.frozen_from
+        self.report: Report | None = None
+        """What was told of the outcome."""
         self._gates = list(script.gates)
+        self._permits = list(script.permits)
         self._crashes = {crash.step: crash for crash in script.crashes}
         self.decision = self._decision()
 
@@ -89,6 +98,7 @@ class History:
             quantity=None if script.quantity is None else str(milli(script.quantity)),
             origin_at=origin,
             expires_at=None if script.expires is None else START + script.expires,
+            position_side=script.side if script.named else PositionSide.BOTH,
             **(known if script.known and world.truth_at(origin) else {}),  # type: ignore[arg-type]
         )
 
@@ -123,17 +133,17 @@ class History:
             event = steps.Received(now=self._now(), decision=self.decision, entry=ENTRY)
         else:
             event = steps.Taken(now=self._now(), worker="w", epoch=1)
-        effect = self._step(event)
+        effect = self._taken(event, decide(self.state, event, self.policy))
         while not isinstance(effect, steps.Rest) and len(self.steps) < MOST_STEPS:
-            news = self._pause(effect.delay)
-            if news is None:
+            heard = self._pause(effect.delay)
+            if heard is None:
                 event = self._perform(effect)
+                effect = self._taken(event, decide(self.state, event, self.policy))
             else:
-                event = steps.OrderSeen(now=self._now(), order=news, via=Via.STREAM)
-            effect = self._step(event)
+                seen = steps.OrderSeen(now=self._now(), order=heard, via=Via.STREAM)
+                effect = self._taken(seen, news(self.state, seen, effect, self.policy))
 
-    def _step(self, event: steps.AnyEvent) -> steps.AnyEffect:
-        step = decide(self.state, event, self.policy)
+    def _taken(self, event: steps.AnyEvent, step: steps.Step) -> steps.AnyEffect:
         self.steps.append((type(self.state).__name__, step.state, event, step.effect))
         self.state = step.state
         self.unwritten += step.facts
@@ -158,33 +168,54 @@ class History:
         return event
 
     def _done(self, effect: steps.AnyEffect) -> steps.AnyEvent:
-        world = self.world
         match effect:
             case steps.PassGate():
                 return self._pass_gate(effect)
             case steps.Send():
                 return self._send(effect.sending)
+            case steps.CancelResting():
+                return self._cancel(effect)
             case steps.Publish():
+                assert isinstance(self.state, Concluded)
+                self.report = report_of(self.state, "")
                 self.journal.publish(self.unwritten, effect.ended)
                 return steps.Published(now=self._now(), ended=effect.ended)
             case _:
-                requested_at = self._earliest()
-                asked_at = world.now
-                world.advance(world.now + self.script.latency)
-                if world.failing():
-                    return steps.ReadFailed(now=self._now(), reason="no answer")
-                return self._read(effect, requested_at, asked_at)
+                return self._look(effect)
+
+    def _told(self, effect: steps.AnyEffect) -> Position | None:
+        """The position as the stream tells it, where it may size the close: all of it, at the first try."""
+        state = self.state
+        if not isinstance(effect, steps.ReadPosition) or not isinstance(state, Waiting) or state.tries:
+            return None
+        if state.progress.attempts or not state.progress.full:
+            return None
+        return self.world.told(self._earliest())
+
+    def _look(self, effect: steps.AnyEffect) -> steps.AnyEvent:
+        told = self._told(effect)
+        if told is not None:
+            return steps.PositionRead(now=self._now(), position=told, rules=RULES)
+        requested_at, asked_at = self._earliest(), self.world.now
+        self.world.advance(self.world.now + self.script.latency)
+        if self.world.failing():
+            return steps.ReadFailed(now=self._now(), reason="no answer")
+        return self._read(effect, requested_at, asked_at)
 
     def _read(self, effect: steps.AnyEffect, requested_at: int, asked_at: int) -> steps.AnyEvent:
         world = self.world
         match effect:
             case steps.ReadPosition():
-                position = world.position(requested_at)
-                return steps.PositionRead(now=self._now(), position=position, rules=RULES)
+                return self._position(effect.position_side, requested_at)
             case steps.ReadHistory():
-                trades = world.trades_since(effect.since)
+                position, trades = effect.position, world.trades_since(effect.since)
+                last = world.order_by_id(trades[-1].order_id) if trades and not position.amount else None
                 return steps.HistoryRead(
-                    now=self._now(), position=effect.position, rules=effect.rules, trades=trades
+                    now=self._now(), position=position, rules=effect.rules, trades=trades, closed_by=last
+                )
+            case steps.ReadResting():
+                return steps.RestingRead(
+                    now=self._now(), position=effect.position, rules=effect.rules, orders=world.resting()
                 )
             case steps.QueryOrder():
                 order = world.order(effect.client_order_id)
@@ -194,12 +225,28 @@ class History:
             case steps.ReadTrades():
                 return steps.TradesRead(now=self._now(), trades=world.trades_of(effect.order_id))
             case steps.GatherEvidence():
-                return steps.EvidenceRead(now=self._now(), evidence=self._evidence(effect.since, asked_at))
+                assert effect.position_side is self.script.side
+                evidence = self._evidence(effect.since, requested_at, asked_at)
+                return steps.EvidenceRead(now=self._now(), evidence=evidence)
             case _:
                 raise AssertionError(f"not a read: {effect}")
 
-    def _evidence(self, since: int, begun_at: int) -> Evidence:
+    def _position(self, side: PositionSide | None, requested_at: int) -> steps.AnyEvent:
+        """The position of the side that was asked for, else the one that the decision means."""
+        its, *others = self.world.positions(requested_at)
+        assert side in {None, its.position_side}, "the position that was filled from"
+        if side is None and others:
+            long, short = sorted((its, *others), key=lambda position: position.position_side)
+            found = meant(self.decision, long, short)
+            if found is None:
+                return steps.SideUnclear(now=self._now())
+            its = found
+        return steps.PositionRead(now=self._now(), position=its, rules=RULES)
+
+    def _evidence(self, since: int, requested_at: int, begun_at: int) -> Evidence:
         world = self.world
+        position = world.position(requested_at)
+        world.advance(world.now + self.script.latency)
         orders = world.orders_since(since)
         world.advance(world.now + self.script.latency)
         trades = world.trades_since(since)
@@ -207,18 +254,46 @@ class History:
             older = world.order_by_id(order_id)
             if older is not None:
                 orders.append(older)
-        requested_at = self._earliest()
-        world.advance(world.now + self.script.latency)
-        position = world.position(requested_at)
         return Evidence(begun_at=begun_at, orders=tuple(orders), trades=trades, position=position)
+
+    def _cancel(self, effect: steps.CancelResting) -> steps.AnyEvent:
+        """Write, if the close may act; then one request for each order; then the list."""
+        world, fate = self.world, self._permits.pop(0) if self._permits else Gate.OPEN
+        if self.frozen:
+            return steps.GateRefused(now=self._now(), reason="frozen")
+        if fate is Gate.UNWRITTEN_UNHEARD:
+            raise Crashed(250)
+        world.advance(world.now + 1)
+        self.journal.append(self.unwritten)
+        if fate is Gate.WRITTEN_UNHEARD:
+            raise Crashed(250)
+        world.advance(world.now + self.script.latency)
+        for order in effect.orders:
+            assert self._may_cancel(order), f"{order} was not about to be cancelled"
+            world.shelf.cancel(order)
+        return self._look(steps.ReadResting(why=effect.why, position=effect.position, rules=effect.rules))
+
+    def _may_cancel(self, order: RestingOrder) -> bool:
+        """Nothing is cancelled that the journal did not say before."""
+        return any(order in fact.orders for fact in self.journal.facts if isinstance(fact, Clearing))
+
+    @property
+    def frozen(self) -> bool:
+        return self.frozen_from is not None and self.world.now >= START + self.frozen_from
 
     def _pass_gate(self, effect: steps.PassGate) -> steps.AnyEvent:
         world, fate = self.world, self._gates.pop(0) if self._gates else Gate.OPEN
         if fate is Gate.BUSY:
             return steps.GateRefused(now=self._now(), reason="busy", passing=True)
-        if self.frozen_from is not None and world.now >= START + self.frozen_from:
+        if self.frozen:
             return steps.GateRefused(now=self._now(), reason="frozen")
         timestamp = self._earliest()
+        if timestamp - effect.position.requested_at > STALE_POSITION_MS:
+            return self._look(steps.ReadPosition(position_side=effect.position.position_side))
+        cancelled_at = max((at for at, _ in world.shelf.asked), default=0)
+        assert cancelled_at - abs(self.script.clock_error) <= effect.position.requested_at, (
+            "what was cancelled may have been filled before: the position is read again"
+        )
         if effect.expires_at is not None and timestamp > effect.expires_at:
             return steps.GateRefused(now=self._now(), reason="expired")
         sending = Sending(
@@ -229,6 +304,7 @@ class History:
             timestamp=timestamp,
             deadline=timestamp + RECV_WINDOW,
             position=effect.position,
+            limit_price=effect.limit_price,
         )
         if fate is Gate.UNWRITTEN_UNHEARD:
             raise Crashed(250)
@@ -242,6 +318,7 @@ class History:
         assert sending in self.journal.facts, "I1: a send is preceded by its durable record"
         if self.world.now + self.script.clock_error > sending.timestamp + RECV_WINDOW // 2:
             return steps.Withheld(now=self._now(), reason="the gate took more than half of the window")
+        assert self.world.own_filled() + sending.quantity <= self.sized[-1].target, "never beyond the target"
         return self.world.place(sending)
 
     def _now(self) -> int:
@@ -294,102 +371,3 @@ class History:
         for state, after, event, effect in self.steps[:6] + self.steps[6:][-14:]:
             lines.append(f"{state} <- {event}\n    -> {type(after).__name__}, {effect}")
         return "\n".join(lines)
-
-
-def judged(history: History) -> None:
-    """What must hold of every history, by the truth of the model."""
-    journal, world = history.journal, history.world
-    ended, script = history.ended, history.script
-    outcome, filled = ended.outcome, world.own_filled()
-    final = fold(journal.facts)
-    assert isinstance(final, Done)
-    known = final.progress.filled
-    assert outcome.kind is not OutcomeKind.PARKED, f"a fault alone parked: {outcome}"
-    assert known == filled, f"{filled} was filled and {known} is known"
-    if outcome.kind in {OutcomeKind.ALREADY_FLAT, OutcomeKind.SKIPPED, OutcomeKind.REFUSED}:
-        assert not filled, f"{outcome} with {filled} filled"
-    if outcome.kind in {OutcomeKind.FLAT, OutcomeKind.REDUCED}:
-        _confirmed(history, filled)
-    _not_over_closed(history, filled)
-    _same_position(history)
-    if outcome.kind is OutcomeKind.ALREADY_FLAT:
-        assert ended.position_after is not None
-        assert ended.position_after.amount == 0
-    if outcome.reason == "position_changed" and not script.torn:
-        assert script.foreign, "nobody else changed the position"
-
-
-def _confirmed(history: History, filled: Decimal) -> None:
-    """I7: only with fills and a read that counts."""
-    ended, world = history.ended, history.world
-    position = ended.position_after
-    assert filled, f"{ended.outcome} without a fill"
-    assert position is not None
-    last = max(trade.time for trade in world.trades if world.orders[trade.order_id].own)
-    assert position.requested_at >= last
-    assert position.update_time >= last
-    assert (position.amount == 0) is (ended.outcome.kind is OutcomeKind.FLAT)
-    if not history.script.torn:
-        assert world.truth_at(position.update_time) == position.amount
-    target = history.sized[-1].target
-    if ended.outcome == Outcome(OutcomeKind.REDUCED):
-        assert filled == target, f"reduced by {filled} of {target} and no reason is given"
-
-
-def _not_over_closed(history: History, filled: Decimal) -> None:
-    sizings, world, script = history.sized, history.world, history.script
-    if not sizings:
-        assert not filled
-        return
-    full = script.fraction == "1" and script.quantity is None
-    assert filled <= sizings[-1].target
-    if not full:
-        assert len(sizings) == 1, "a partial close is sized once"
-        wanted = abs(sizings[0].position.amount) * Decimal(script.fraction or "1")
-        if script.quantity is not None:
-            wanted = min(wanted, milli(script.quantity))
-        assert sizings[0].target <= wanted
-    for first, again in pairwise(sizings):
-        since = max(first.position.update_time, first.position.requested_at)
-        added = [
-            trade
-            for trade in world.trades
-            if since < trade.time <= again.position.update_time and trade.signed * first.position.amount > 0
-        ]
-        assert not added, f"sized again although somebody added {added}"
-
-
-def _same_position(history: History) -> None:
-    """No order for a position that went through zero after the decision, as far as the sizing's read could show it."""
-    sizings, decision_ = history.sized, history.decision
-    if not sizings:
-        return
-    position = sizings[0].position
-    since = decision_.origin_at + 2_000
-    if decision_.position_update_time is not None:
-        since = decision_.position_update_time
-    amount = position.amount
-    for trade in reversed(history.world.trades):
-        if since < trade.time <= position.update_time:
-            amount -= trade.signed
-            assert amount * position.amount > 0 or history.script.torn, (
-                f"the position had been {amount} before {trade}"
-            )
-    for sending in history.world.sent:
-        _still_the_same(history, sending)
-
-
-def _still_the_same(history: History, sending: Sending) -> None:
-    """Nor for one that was closed and opened anew by others since our last fill, as far as the gate's read shows it."""
-    read, world = sending.position, history.world
-    journal = history.journal.facts
-    sized = [fact for fact in journal[: journal.index(sending)] if isinstance(fact, Sized)][-1]
-    fills = [t.time for t in world.trades if world.orders[t.order_id].own and t.time <= read.update_time]
-    since = max(sized.position.update_time, sized.position.requested_at, *fills, 0)
-    amount = read.amount
-    for trade in reversed(world.trades):
-        if since < trade.time <= read.update_time:
-            amount -= trade.signed
-            assert amount * read.amount > 0 or history.script.torn, (
-                f"attempt {sending.attempt}: the position had been {amount} before {trade}"
-            )

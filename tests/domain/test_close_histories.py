@@ -11,9 +11,11 @@ from sureclose.domain.close import Concluded, Done, New, Unknown, Waiting, fold
 from sureclose.domain.decide import decide
 from sureclose.domain.market import Class
 from sureclose.domain.outcome import OutcomeKind
+from sureclose.domain.policy import Policy
 from sureclose.journal.record import Head, Writer, extend, verify
-from tests.domain.drivers import History, judged
-from tests.domain.worlds import POLICY, START, Crash, Fate, Foreign, Gate, Reply, Script
+from tests.domain.drivers import History
+from tests.domain.judging import judged
+from tests.domain.scripts import POLICY, START, Crash, Fate, Foreign, Gate, Reply, Script, Telling
 
 EXAMPLES = int(os.environ.get("SURECLOSE_HISTORIES", "1"))
 """A multiple of the default number of histories, for a longer hunt."""
@@ -71,6 +73,14 @@ def scripts(**more: st.SearchStrategy[object]) -> st.SearchStrategy[Script]:
     )
 
 
+tellings = st.one_of(
+    st.none(),
+    st.builds(
+        Telling,
+        late=st.sampled_from([0, 5, 60, 400, 1_000, 2_600, 9_000]),
+        silent=st.sampled_from([0, 40, 900, 999]),
+    ),
+)
 full = {
     "opened": st.sampled_from([-10_000, -2_400, -2_000, -400, -3]),
     "position_lags": lags,
@@ -78,6 +88,8 @@ full = {
     "order_lags": lags,
     "foreign": foreign,
     "torn": st.booleans(),
+    "telling": tellings,
+    "timeless": st.sampled_from([False, False, False, True]),
 }
 amounts = {
     "fraction": st.sampled_from(["1", "0.75", "0.5", "0.25", "0.333", None]),
@@ -85,8 +97,9 @@ amounts = {
 }
 
 
-def close(script: Script) -> History:
-    history = History(script)
+def close(script: Script, policy: Policy = POLICY) -> History:
+    """One drawn history, judged. What fails is told in full, and its script is what reproduces it."""
+    history = History(script, policy)
     try:
         judged(history.run())
     except BaseException as error:
@@ -95,7 +108,7 @@ def close(script: Script) -> History:
     return history
 
 
-@settings(PROPERTY, max_examples=1_000 * EXAMPLES)
+@settings(PROPERTY, max_examples=700 * EXAMPLES)
 @given(scripts())
 @example(Script(fates=(Fate(delay=0, parts=(0,), reply=Reply.STRANGE),), latency=1))
 @example(Script(fates=(Fate(delay=0, parts=(0,), reply=Reply.STRANGE),), latency=40))
@@ -103,20 +116,20 @@ def test_a_full_close_that_nobody_disturbs_ends_flat_whatever_fails_on_the_way(s
     assert close(script).outcome.kind == "FLAT"
 
 
-@settings(PROPERTY, max_examples=1_000 * EXAMPLES)
+@settings(PROPERTY, max_examples=700 * EXAMPLES)
 @given(scripts(**full))
 @example(Script(position=1, foreign=(Foreign(2, 1),), trade_lags=(0, 50), latency=1))
 def test_a_full_close_with_others_trading_has_one_true_outcome(script: Script) -> None:
     close(script)
 
 
-@settings(PROPERTY, max_examples=1_000 * EXAMPLES)
+@settings(PROPERTY, max_examples=700 * EXAMPLES)
 @given(scripts(**full, **amounts).filter(lambda script: script.fraction or script.quantity))
 def test_a_partial_close_never_closes_more_than_it_was_for(script: Script) -> None:
     close(script)
 
 
-@settings(PROPERTY, max_examples=600 * EXAMPLES)
+@settings(PROPERTY, max_examples=400 * EXAMPLES)
 @given(
     scripts(
         fates=st.lists(
@@ -155,7 +168,7 @@ def test_a_close_that_is_stopped_says_why_and_counts_what_was_filled(script: Scr
     assert outcome.reason in allowed[outcome.kind]
 
 
-@settings(PROPERTY, max_examples=500 * EXAMPLES)
+@settings(PROPERTY, max_examples=350 * EXAMPLES)
 @given(
     scripts(
         position_lags=long_lags,

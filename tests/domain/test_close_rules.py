@@ -26,10 +26,12 @@ from sureclose.domain.evidence import Evidence
 from sureclose.domain.facts import Sending, Via
 from sureclose.domain.market import Class, OrderReport, Position, Refusal, Trade
 from sureclose.domain.outcome import Outcome, OutcomeKind
+from sureclose.domain.report import report_of
 from sureclose.domain.sameness import CLOCK_DOUBT_MS
 from sureclose.domain.words import PositionSide, Side
-from tests.domain.drivers import History, judged
-from tests.domain.worlds import (
+from tests.domain.drivers import History
+from tests.domain.judging import judged
+from tests.domain.scripts import (
     ENTRY,
     POLICY,
     RULES,
@@ -156,9 +158,18 @@ def concluded(step: steps.Step) -> str:
 
 
 def flat_to_the_end(step: steps.Step) -> steps.Step:
-    """A flat read is believed after a look at the trades; here there are none."""
+    """A flat read is believed after a look at the trades; here there are none, and no order is left behind."""
     assert isinstance(step.effect, steps.ReadHistory)
-    return after(step.state, history_read(step.effect.position))
+    return tidied(after(step.state, history_read(step.effect.position)))
+
+
+def tidied(step: steps.Step) -> steps.Step:
+    """A flat position leaves no order behind here."""
+    assert isinstance(step.effect, steps.ReadResting), step.effect
+    return after(
+        step.state,
+        steps.RestingRead(now=START, position=step.effect.position, rules=step.effect.rules, orders=()),
+    )
 
 
 def test_a_flat_read_that_lags_behind_a_trade_is_read_again() -> None:
@@ -679,7 +690,7 @@ def test_a_read_requested_before_the_last_fill_does_not_count() -> None:
         (position("0", at=START + 5, requested_at=START + 5), True),
     ]:
         step = after(confirming, read(flat))
-        assert isinstance(step.effect, steps.Publish if counts else steps.ReadPosition)
+        assert isinstance(step.effect, steps.ReadResting if counts else steps.ReadPosition)
 
 
 def test_trades_are_awaited_until_they_add_up_to_what_the_order_says() -> None:
@@ -794,9 +805,18 @@ def test_a_partial_close_whose_target_is_filled_gives_no_reason_however_late() -
 
 
 def test_quiet_closes_send_one_order_and_read_as_little_as_can_be() -> None:
-    """The budget: one position read, the gate, the order, its trades, one position read, the outcome."""
+    """The budget: one position read, the gate, the order, its trades, a position read, a look at what rests, the outcome."""
     names = [type(effect).__name__ for effect in run(position=2_000).effects]
-    wanted = ["ReadPosition", "PassGate", "Send", "ReadTrades", "ReadPosition", "Publish", "Rest"]
+    wanted = [
+        "ReadPosition",
+        "PassGate",
+        "Send",
+        "ReadTrades",
+        "ReadPosition",
+        "ReadResting",
+        "Publish",
+        "Rest",
+    ]
     assert [name for index, name in enumerate(names) if names[index - 1 : index] != [name]] == wanted
 
 
@@ -811,8 +831,17 @@ def test_a_remainder_is_not_taken_from_a_position_that_was_opened_anew_in_betwee
     assert step.effect.since == START + 51
     trades = trade("-8", at=START + 60), trade("10", at=START + 80)
     step = after(step.state, history_read(theirs, *trades), read(theirs))
-    assert concluded(step) == "REDUCED(position_reopened)"
+    assert concluded(step) == "REDUCED(position_changed)"
     added = position("9", at=START + 80, requested_at=START + 90)
     step = after(state, history_read(added, trade("1", at=START + 80)))
     assert isinstance(step.effect, steps.PassGate)
     assert step.effect.quantity == Decimal(3)
+
+
+def test_what_is_told_does_not_depend_on_who_tells_it() -> None:
+    """A process that died before it published tells the same of the close as the one that takes it up."""
+    history = run(gates=(Gate.BUSY,), foreign=(Foreign(20, -10_000),))
+    assert history.said == "ALREADY_FLAT"
+    final = fold(history.journal.facts)
+    assert isinstance(final, Done)
+    assert history.report == report_of(final, "")

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from sureclose.domain import facts, steps
 from sureclose.domain.close import (
@@ -17,6 +18,7 @@ from sureclose.domain.close import (
     New,
     Progress,
     State,
+    Tidying,
     Unknown,
     Waiting,
     Working,
@@ -27,24 +29,49 @@ from sureclose.domain.decide import decide
 from sureclose.domain.doubt import Doubts
 from sureclose.domain.evidence import Evidence
 from sureclose.domain.facts import AnyFact, Sending, Via
-from sureclose.domain.market import Class, OrderReport, Position, Refusal, Trade
+from sureclose.domain.market import Class, OrderReport, Position, Refusal, RestingOrder, Trade
 from sureclose.domain.outcome import Outcome, OutcomeKind
+from sureclose.domain.settlement import Findings
 from sureclose.domain.standing import standing
 from sureclose.domain.words import PositionSide, Side
-from tests.domain.worlds import ENTRY, POLICY, RULES, START, decision
+from tests.domain.scripts import ENTRY, POLICY, RULES, START, decision
 
 LEGAL: dict[type, tuple[type, ...]] = {
     New: (steps.Rest,),
-    Waiting: (steps.ReadPosition, steps.ReadHistory, steps.PassGate),
+    Waiting: (
+        steps.ReadPosition,
+        steps.ReadHistory,
+        steps.ReadResting,
+        steps.CancelResting,
+        steps.PassGate,
+    ),
     InFlight: (steps.Send,),
     Unknown: (steps.QueryOrder, steps.GatherEvidence),
-    Working: (steps.QueryOrder, steps.ReadTrades),
+    Working: (steps.QueryOrder, steps.ReadTrades, steps.GatherEvidence),
     Confirming: (steps.ReadPosition, steps.ReadHistory),
+    Tidying: (steps.ReadResting, steps.CancelResting),
     Concluded: (steps.Publish,),
     Done: (steps.Rest,),
 }
 """What a state may want done. A SENDING record is followed by nothing but its send; only Waiting asks the gate."""
 
+SENT = Sending(
+    attempt=1,
+    client_order_id="sc-1",
+    side=Side.SELL,
+    quantity=Decimal(4),
+    timestamp=START,
+    deadline=START + 2_000,
+    position=Position(
+        symbol="BTCUSDT",
+        position_side=PositionSide.BOTH,
+        amount=Decimal(10),
+        entry_price=Decimal(1),
+        mark_price=Decimal(1),
+        update_time=START - 5,
+        requested_at=START,
+    ),
+)
 times = st.sampled_from([0, START - 1, START, START + 5, START + 2_000, START + 3_001, START + 70_000])
 amounts = st.sampled_from(
     [Decimal(n) for n in ("0", "0.0004", "0.001", "3", "-3", "4.0007", "10", "-10", "1E+3")]
@@ -52,7 +79,7 @@ amounts = st.sampled_from(
 positions = st.builds(
     Position,
     symbol=st.just("BTCUSDT"),
-    position_side=st.just(PositionSide.BOTH),
+    position_side=st.sampled_from(PositionSide),
     amount=amounts,
     entry_price=st.just(Decimal(1)),
     mark_price=st.just(Decimal(1)),
@@ -61,7 +88,7 @@ positions = st.builds(
 )
 numbers = st.integers(1, 4)
 sendings = st.builds(
-    lambda attempt, at, position, quantity: Sending(
+    lambda attempt, at, position, quantity, limit_price: Sending(
         attempt=attempt,
         client_order_id=f"sc-{attempt}",
         side=Side.SELL,
@@ -69,11 +96,13 @@ sendings = st.builds(
         timestamp=at,
         deadline=at + 2_000,
         position=position,
+        limit_price=limit_price,
     ),
     numbers,
     times,
     positions,
     amounts.filter(lambda amount: amount > 0),
+    st.sampled_from([None, Decimal("95.5")]),
 )
 orders = st.builds(
     lambda number, client, status, executed, at: OrderReport(
@@ -122,6 +151,23 @@ decisions = st.builds(
     position_update_time=st.one_of(st.none(), times),
     position_side=st.sampled_from(PositionSide),
 )
+resting_orders = st.builds(
+    RestingOrder,
+    order_id=numbers,
+    client_order_id=st.sampled_from(["tp", "sl"]),
+    conditional=st.booleans(),
+    symbol=st.just("BTCUSDT"),
+    side=st.sampled_from(Side),
+    position_side=st.sampled_from(PositionSide),
+    order_type=st.just("LIMIT"),
+    reduce_only=st.booleans(),
+    close_position=st.booleans(),
+    quantity=st.sampled_from([Decimal(0), Decimal(3)]),
+    price=st.just(Decimal(100)),
+    trigger_price=st.just(Decimal(0)),
+    time=times,
+)
+shelves = st.lists(resting_orders, max_size=3).map(tuple)
 outcomes = st.builds(Outcome, st.sampled_from(OutcomeKind), st.just("why"), st.sampled_from([None, -2022]))
 ends = st.builds(facts.Ended, outcome=outcomes, position_after=st.one_of(st.none(), positions))
 
@@ -134,7 +180,7 @@ FACTS: dict[type, st.SearchStrategy[AnyFact]] = {
         facts.Answered,
         attempt=numbers,
         answer=st.sampled_from(facts.Answer),
-        code=st.sampled_from([None, -1]),
+        code=st.sampled_from([None, -1, -2022, -4118, -4131]),
         setback=st.booleans(),
     ),
     facts.Seen: st.builds(facts.Seen, via=st.sampled_from(Via), order=orders),
@@ -150,17 +196,37 @@ FACTS: dict[type, st.SearchStrategy[AnyFact]] = {
         position=positions,
         foreign_moves=amounts,
     ),
+    facts.Clearing: st.builds(facts.Clearing, why=st.sampled_from(facts.Why), orders=shelves),
+    facts.Cleared: st.builds(facts.Cleared, why=st.sampled_from(facts.Why), gone=shelves, left=shelves),
     facts.Resumed: st.builds(facts.Resumed, worker=st.just("w"), epoch=numbers),
     facts.Ended: ends,
+    facts.Resolved: st.builds(
+        facts.Resolved,
+        actor=st.just("ann"),
+        reason=st.just("looked"),
+        outcome=outcomes,
+        orders=st.lists(orders, max_size=2).map(tuple),
+        trades=trades,
+        position=positions,
+    ),
 }
 
 EVENTS: dict[type, st.SearchStrategy[steps.AnyEvent]] = {
     steps.Received: st.builds(steps.Received, now=times, decision=decisions, entry=st.just(ENTRY)),
     steps.Taken: st.builds(steps.Taken, now=times, worker=st.just("w"), epoch=numbers),
     steps.PositionRead: st.builds(steps.PositionRead, now=times, position=positions, rules=st.just(RULES)),
+    steps.SideUnclear: st.builds(steps.SideUnclear, now=times),
     steps.NotListed: st.builds(steps.NotListed, now=times),
     steps.HistoryRead: st.builds(
-        steps.HistoryRead, now=times, position=positions, rules=st.just(RULES), trades=trades
+        steps.HistoryRead,
+        now=times,
+        position=positions,
+        rules=st.just(RULES),
+        trades=trades,
+        closed_by=st.one_of(st.none(), orders),
+    ),
+    steps.RestingRead: st.builds(
+        steps.RestingRead, now=times, position=positions, rules=st.just(RULES), orders=shelves
     ),
     steps.ReadFailed: st.builds(steps.ReadFailed, now=times, reason=st.just("why")),
     steps.GatePassed: st.builds(steps.GatePassed, now=times, sending=sendings),
@@ -176,7 +242,7 @@ EVENTS: dict[type, st.SearchStrategy[steps.AnyEvent]] = {
             Refusal,
             kind=st.sampled_from(Class),
             http_status=st.just(400),
-            code=st.sampled_from([None, -2022]),
+            code=st.sampled_from([None, -2022, -4131, -4016]),
             message=st.just("no"),
             retry_after_ms=st.sampled_from([0, 5_000]),
         ),
@@ -199,6 +265,21 @@ EVENTS: dict[type, st.SearchStrategy[steps.AnyEvent]] = {
 }
 any_fact = st.one_of(*FACTS.values())
 any_event = st.one_of(*EVENTS.values())
+
+
+def known(progress: Progress) -> Progress:
+    """Orders that were seen late are those of attempts."""
+    return replace(progress, strays=tuple(filter(progress.owns, progress.strays)))
+
+
+def its_own(state: Working) -> Working:
+    """An order is worked only when it carries the id of one of the attempts."""
+    attempts = state.progress.attempts
+    if not any(attempt.client_order_id == state.order.client_order_id for attempt in attempts):
+        attempts = (*attempts, replace(SENT, client_order_id=state.order.client_order_id))
+    return replace(state, progress=replace(state.progress, attempts=attempts))
+
+
 progresses = st.builds(
     Progress,
     decision=decisions,
@@ -210,8 +291,12 @@ progresses = st.builds(
     strays=st.lists(orders, max_size=2).map(tuple),
     setbacks=st.sampled_from([0, 1, 60, 61, 10_000]),
     refusals=st.sampled_from([0, 60, 61]),
+    refused_with=st.sampled_from([None, -1, -2022, -4118, -4131]),
+    clearing=st.one_of(st.none(), FACTS[facts.Clearing]),
+    cleared=shelves,
+    left=shelves,
     ending=st.sampled_from(["", "expired"]),
-)
+).map(known)
 tries = st.sampled_from([0, 3, 10, 100_000])
 STATES: dict[type, st.SearchStrategy[State]] = {
     New: st.just(New()),
@@ -224,8 +309,17 @@ STATES: dict[type, st.SearchStrategy[State]] = {
         st.builds(Doubts, tries, times, times, st.one_of(st.just(0), times)),
         tries,
     ),
-    Working: st.builds(Working, progresses, orders, tries),
+    Working: st.builds(Working, progresses, orders, tries).map(its_own),
     Confirming: st.builds(Confirming, progresses, tries),
+    Tidying: st.builds(
+        Tidying,
+        progresses,
+        ends,
+        positions,
+        st.just(RULES),
+        st.one_of(st.none(), FACTS[facts.Clearing]),
+        tries,
+    ),
     Concluded: st.builds(Concluded, progresses, ends),
     Done: st.builds(Done, progresses, ends),
 }
@@ -252,7 +346,7 @@ def sound(state: State, event: steps.AnyEvent, step: steps.Step) -> None:
         )
     if isinstance(step.effect, steps.PassGate):
         assert isinstance(state, Waiting)
-        assert isinstance(event, steps.PositionRead | steps.HistoryRead)
+        assert isinstance(event, steps.PositionRead | steps.HistoryRead | steps.RestingRead)
         assert step.effect.attempt == state.progress.attempt + 1
         assert 0 < step.effect.quantity <= abs(event.position.amount)
         assert step.effect.side is (Side.SELL if event.position.amount > 0 else Side.BUY)
@@ -298,8 +392,14 @@ def test_saying_a_thing_twice_says_nothing_more_about_what_is_filled(state: Stat
 @settings(max_examples=300, deadline=None)
 @given(st.lists(any_fact, max_size=14))
 def test_fills_and_attempts_only_grow_until_a_skipped_close_is_admitted_again(known: list[AnyFact]) -> None:
+    """A person who settles a parked close puts what the venue lists then beside what was known."""
     state: State = New()
-    for fact in known:
+    for said in known:
+        fact = said
+        if isinstance(said, facts.Resolved) and not isinstance(state, New):
+            found = Findings(orders=said.orders, trades=said.trades, position=said.position)
+            whole = found.beside(state.progress.trades)
+            fact = replace(said, orders=whole.orders, trades=whole.trades)
         after = evolve(state, fact)
         if not isinstance(state, New) and not (isinstance(state, Done) and isinstance(after, Waiting)):
             assert not isinstance(after, New)

@@ -9,8 +9,8 @@ from sureclose.domain.doubt import Contradiction, Doubts, Early, evidence_since,
 from sureclose.domain.evidence import Evidence
 from sureclose.domain.facts import Dead, Sending
 from sureclose.domain.market import OrderReport, Position, Trade
+from tests.domain.scripts import POLICY, START
 from tests.domain.test_close_rules import order, position, sending, trade
-from tests.domain.worlds import POLICY, START
 
 READ_AT = START - 10_000
 SENT = sending(read=position("10", at=READ_AT))

@@ -68,7 +68,6 @@ def test_an_end_without_fills_is_believed_when_others_explain_the_move() -> None
     assert step.state.progress.remaining == Decimal(10)
 
 
-@pytest.mark.xfail(strict=True, reason="evidence is taken for the end of an order that still works")
 def test_evidence_ends_no_order_that_still_works() -> None:
     """It is gathered of an order that ended with nothing executed; of any other it is an event not waited for."""
     state = after(in_flight(), seen(order(status="NEW", executed="0"))).state

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sureclose.domain.history import LOOKBACK_MS, increased, moved, seen_since, went_through_zero
+from tests.domain.scripts import START
 from tests.domain.test_close_rules import position, trade
-from tests.domain.worlds import START
 
 
 @pytest.mark.parametrize(

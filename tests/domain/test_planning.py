@@ -8,7 +8,7 @@ import pytest
 from sureclose.domain.events import EntryRef, Intent, Plan
 from sureclose.domain.planning import APPROVED, decision_for, plan_for, too_old
 from sureclose.domain.words import AgeSource, Mode, PositionSide, Verdict
-from tests.domain.worlds import START
+from tests.domain.scripts import START
 
 INTENT = Intent(
     intent_id="i",

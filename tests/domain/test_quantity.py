@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sureclose.domain.market import SymbolRules
 from sureclose.domain.quantity import next_chunk, on_step, target_of
-from tests.domain.worlds import RULES
+from tests.domain.scripts import RULES
 
 
 def rules(min_qty: str, step: str, max_qty: str = "1000") -> SymbolRules:

@@ -1,164 +1,40 @@
 """A model of the venue, for histories of a close that tests write or draw.
 
 Nothing here is asynchronous and nothing sleeps: time is a number. What the venue *is* (``World``) and what it *shows*
-are two things: reads lag, answers get lost, news comes late, twice or never. ``drivers`` has the close itself.
+are two things: reads lag, answers get lost, news comes late, twice or never. ``scripts`` has what a history is made of,
+``shelf`` the account's resting orders, ``drivers`` the close itself.
 """
 
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
 from itertools import count
 
 import msgspec
 
 from sureclose.domain import steps
-from sureclose.domain.events import Decision, EntryRef
 from sureclose.domain.facts import Sending, Via
-from sureclose.domain.market import Class, OrderReport, Position, Refusal, SymbolRules, Trade
-from sureclose.domain.policy import Policy
+from sureclose.domain.market import Class, OrderReport, Position, Refusal, RestingOrder, Trade
 from sureclose.domain.quantity import ZERO, on_step
-from sureclose.domain.words import AgeSource, PositionSide, Side, Verdict
-
-SYMBOL = "BTCUSDT"
-START = 1_700_000_000_000
-"""When the decision arrives."""
-RECV_WINDOW = 2_000
-POLICY = Policy(account="paper:main")
-ENTRY = EntryRef("quantum:stream:apply.result", "1-0")
-RULES = SymbolRules(
-    symbol=SYMBOL,
-    status="TRADING",
-    step=Decimal("0.001"),
-    min_qty=Decimal("0.001"),
-    max_qty=Decimal(4),
-    tick=Decimal("0.1"),
+from sureclose.domain.words import PositionSide, Side
+from tests.domain.scripts import (
+    MARK,
+    RULES,
+    START,
+    SYMBOL,
+    Fate,
+    Foreign,
+    Reply,
+    Script,
+    milli,
 )
+from tests.domain.shelf import Shelf
 
+FRESH_MS = 1_000
+"""How recently the stream must have been heard to be believed."""
 
-def milli(thousandths: int) -> Decimal:
-    return Decimal(thousandths).scaleb(-3)
-
-
-def decision(
-    *,
-    fraction: str | None = "1",
-    quantity: str | None = None,
-    origin_at: int = START - 100,
-    expires_at: int | None = None,
-    position_amt: str | None = None,
-    position_update_time: int | None = None,
-    position_side: PositionSide = PositionSide.BOTH,
-    plan_id: str = "plan",
-) -> Decision:
-    return Decision(
-        intent_id="intent",
-        plan_id=plan_id,
-        symbol=SYMBOL,
-        position_side=position_side,
-        action="CLOSE" if fraction == "1" else "PARTIAL_CLOSE",
-        fraction=None if fraction is None else Decimal(fraction),
-        quantity=None if quantity is None else Decimal(quantity),
-        origin_at=origin_at,
-        age_source=AgeSource.FIELD,
-        expires_at=expires_at,
-        position_amt=None if position_amt is None else Decimal(position_amt),
-        position_update_time=position_update_time,
-        verdict=Verdict.CLOSE,
-        approved=True,
-    )
-
-
-# What a history is made of -------------------------------------------------------------------------------------------
-
-
-class Reply(StrEnum):
-    """What comes back of one request, whatever became of it."""
-
-    GIVEN = "given"
-    EARLY = "early"
-    """The order as it was accepted, before any fill."""
-    LOST = "lost"
-    SLOW = "slow"
-    """Lost, and that takes two seconds to say."""
-    STRANGE = "strange"
-    """An answer that names another order."""
-
-
-class Fate(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of one request. The default is an order that fills at once.
-
-    ``delay`` is from sending to execution; what would be accepted after the window is refused. ``parts`` are per cent
-    of what is executable, filled ``gap`` milliseconds apart; what is left over expires. ``refusal`` is the class and
-    the wish to wait of a definite no.
-    """
-
-    delay: int = 5
-    arrives: bool = True
-    refusal: Class | None = None
-    retry_after: int = 0
-    parts: tuple[int, ...] = (100,)
-    gap: int = 0
-    reply: Reply = Reply.GIVEN
-
-
-class Gate(StrEnum):
-    """What the log does with one pass of the gate."""
-
-    OPEN = "open"
-    SLOW = "slow"
-    BUSY = "busy"
-    WRITTEN_UNHEARD = "written_unheard"
-    UNWRITTEN_UNHEARD = "unwritten_unheard"
-
-
-class Foreign(msgspec.Struct, frozen=True):
-    """A trade of somebody else with the same account: when (milliseconds from the start), and how much, signed."""
-
-    at: int
-    thousandths: int
-
-
-class Crash(msgspec.Struct, frozen=True):
-    """The process dies at its ``step``-th effect, ``before`` or after doing it, and is away for ``down`` ms."""
-
-    step: int
-    before: bool
-    down: int = 1_000
-
-
-class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """One history. Lists are used up in order, and what comes after their end is without fault."""
-
-    position: int = 10_000
-    opened: int = -10_000
-    """When a trade of that size opened it; the decision says that it was made 2.5 s before the start."""
-    fraction: str | None = "1"
-    quantity: int | None = None
-    known: bool = False
-    """Whether the decision says which position it was made for."""
-    expires: int | None = None
-    fates: tuple[Fate, ...] = ()
-    gates: tuple[Gate, ...] = ()
-    foreign: tuple[Foreign, ...] = ()
-    crashes: tuple[Crash, ...] = ()
-    failing_reads: frozenset[int] = frozenset()
-    position_lags: tuple[int, ...] = ()
-    trade_lags: tuple[int, ...] = ()
-    order_lags: tuple[int, ...] = ()
-    torn: bool = False
-    """Whether a position read may show only a part of what one millisecond brought."""
-    news: tuple[int | None, ...] = ()
-    """How late each piece of news of our orders is; ``None`` never comes."""
-    echoes: int = 0
-    """How often each piece of news is repeated, later."""
-    latency: int = 3
-    clock_error: int = 0
-    frozen_from: int | None = None
-
-
-# The venue -----------------------------------------------------------------------------------------------------------
+__all__ = ["START", "Fate", "Reply", "Script", "World"]
 
 
 @dataclass
@@ -168,6 +44,8 @@ class VenueOrder:
     side: Side
     quantity: Decimal
     own: bool
+    position_side: PositionSide = PositionSide.BOTH
+    limit: bool = False
     reports: list[tuple[int, OrderReport]] = field(default_factory=list)
 
     def as_of(self, time: int) -> OrderReport | None:
@@ -185,8 +63,11 @@ class World:
     def __init__(self, script: Script, tell: Callable[[OrderReport], None]) -> None:
         self.script = script
         self.now = START - 30_000
-        self.amount = ZERO
-        self.moves: list[tuple[int, Decimal]] = [(self.now, self.amount)]
+        self.amounts = {script.side: ZERO}
+        self.all_moves: dict[PositionSide, list[tuple[int, Decimal]]] = {script.side: [(self.now, ZERO)]}
+        if script.hedge:
+            self.amounts[script.other_side] = ZERO
+            self.all_moves[script.other_side] = [(self.now, ZERO)]
         self.trades: list[Trade] = []
         self.orders: dict[int, VenueOrder] = {}
         self.sent: list[Sending] = []
@@ -204,10 +85,30 @@ class World:
             "position": list(script.position_lags),
             "trades": list(script.trade_lags),
             "orders": list(script.order_lags),
+            "resting": list(script.resting_lags),
         }
-        opening = (Foreign(script.opened, script.position),) if script.position else ()
+        self._prices = list(script.prices)
+        opening = [Foreign(script.opened, script.position)] if script.position else []
+        if script.hedge and script.other:
+            sign = 1 if script.other_side is PositionSide.LONG else -1
+            opening.append(Foreign(script.opened, sign * script.other, other=True))
         for trade in (*opening, *script.foreign):
             self.at(START + trade.at, lambda trade=trade: self._foreign(trade))  # type: ignore[misc]
+        self.shelf = Shelf(script, self)
+
+    @property
+    def amount(self) -> Decimal:
+        """The position that the decision is about."""
+        return self.amounts[self.script.side]
+
+    @property
+    def moves(self) -> list[tuple[int, Decimal]]:
+        return self.all_moves[self.script.side]
+
+    @property
+    def its_trades(self) -> list[Trade]:
+        """The trades of the position that the decision is about."""
+        return [trade for trade in self.trades if trade.position_side is self.script.side]
 
     # Time
 
@@ -227,13 +128,44 @@ class World:
     # What happens
 
     def _foreign(self, trade: Foreign) -> None:
-        """The account's own hand, or another program with its key."""
-        quantity = milli(abs(trade.thousandths))
+        """The account's own hand, another program with its key, or the venue itself."""
+        position_side = self.script.other_side if trade.other else self.script.side
         side = Side.BUY if trade.thousandths > 0 else Side.SELL
-        order = VenueOrder(next(self._ids), f"web_{self.now}", side, quantity, own=False)
+        client = f"{trade.client}{self.now}"
+        order_id = self.book(client, side, position_side, milli(abs(trade.thousandths)))
+        self.fill(order_id, reduces=False)
+
+    def book(self, client_order_id: str, side: Side, position_side: PositionSide, quantity: Decimal) -> int:
+        """Put somebody's order into the order book, and give it a number."""
+        order = VenueOrder(
+            next(self._ids), client_order_id, side, quantity, own=False, position_side=position_side
+        )
         self.orders[order.order_id] = order
-        self._fill(order, quantity)
-        self._report(order, "FILLED")
+        self._report(order, "NEW")
+        return order.order_id
+
+    def fill(self, order_id: int, *, reduces: bool) -> None:
+        """Fill an order of the book, as far as it may be filled: no side of hedge mode goes through zero."""
+        order = self.orders[order_id]
+        room = self._room(order)
+        quantity = order.quantity or room
+        if reduces or (order.position_side is not PositionSide.BOTH and self._closes(order)):
+            quantity = min(quantity, room)
+        if quantity:
+            self._fill(order, quantity)
+        self._report(order, "FILLED" if quantity else "EXPIRED")
+
+    def cancel(self, order_id: int) -> None:
+        """Take an order out of the book."""
+        self._report(self.orders[order_id], "CANCELED")
+
+    def _closes(self, order: VenueOrder) -> bool:
+        return (order.side is Side.SELL) is (order.position_side is PositionSide.LONG)
+
+    def _room(self, order: VenueOrder) -> Decimal:
+        """How much the order can reduce its position by."""
+        sign = 1 if order.side is Side.BUY else -1
+        return max(ZERO, -sign * self.amounts[order.position_side])
 
     def _fill(self, order: VenueOrder, quantity: Decimal) -> None:
         trade = Trade(
@@ -241,17 +173,17 @@ class World:
             order_id=order.order_id,
             symbol=SYMBOL,
             side=order.side,
-            position_side=PositionSide.BOTH,
+            position_side=order.position_side,
             quantity=quantity,
-            price=Decimal(100),
+            price=MARK,
             realized_pnl=ZERO,
             commission=ZERO,
             commission_asset="USDT",
             time=self.now,
         )
         self.trades.append(trade)
-        self.amount += trade.signed
-        self.moves.append((self.now, self.amount))
+        self.amounts[order.position_side] += trade.signed
+        self.all_moves[order.position_side].append((self.now, self.amounts[order.position_side]))
 
     def _report(self, order: VenueOrder, status: str) -> None:
         executed = self.filled_by(order.order_id)
@@ -260,10 +192,10 @@ class World:
             client_order_id=order.client_order_id,
             symbol=SYMBOL,
             side=order.side,
-            position_side=PositionSide.BOTH,
+            position_side=order.position_side,
             status=status,
-            order_type="MARKET",
-            reduce_only=order.own,
+            order_type="LIMIT" if order.limit else "MARKET",
+            reduce_only=order.own and not self.script.hedge,
             orig_qty=order.quantity,
             executed_qty=executed,
             update_time=self.now,
@@ -293,6 +225,7 @@ class World:
         fate = self._fates.pop(0) if self._fates else Fate()
         reducing = Side.SELL if sending.position.amount > 0 else Side.BUY
         assert sending.side is reducing, "I5: an order must reduce"
+        assert sending.position.position_side is self.script.side, "the position that was decided on"
         assert ZERO < sending.quantity <= abs(sending.position.amount), "I5: never larger than the read"
         assert sending.quantity == on_step(sending.quantity, RULES), "the venue's step"
         assert sending.quantity <= RULES.max_qty, "the venue's maximum"
@@ -306,18 +239,13 @@ class World:
         if not fate.arrives:
             return self._no_answer(fate)
         if fate.refusal is not None:
-            refusal = Refusal(
-                kind=fate.refusal,
-                http_status=400,
-                code=-1,
-                message=fate.refusal,
-                retry_after_ms=fate.retry_after,
-            )
-            return self._answer_refusal(fate, refusal)
+            return self._answer_refusal(fate, refusal(fate.code, fate.refusal, fate.retry_after))
         if began + fate.delay > sending.deadline:
             self.advance(began + 5)
-            late = Refusal(kind=Class.RETRY, http_status=400, code=-1021, message="outside of recvWindow")
-            return self._answer_refusal(fate, late)
+            return self._answer_refusal(fate, refusal(-1021, Class.RETRY))
+        unpriced = self._priced(sending)
+        if unpriced is not None:
+            return self._answer_refusal(fate, unpriced)
         self.pending[sending.client_order_id] = began + fate.delay
         box: list[VenueOrder | Refusal] = []
         self.at(began + fate.delay, lambda: box.append(self._execute(sending, fate)))
@@ -345,13 +273,34 @@ class World:
         self.advance(self.now + self.script.latency)
         return steps.Refused(now=self.now, refusal=refusal)
 
+    def _priced(self, sending: Sending) -> Refusal | None:
+        """Why the price is not taken, if it isn't: the venue's band and tick, and what the script says."""
+        price = sending.limit_price
+        if price is None:
+            outside = self.script.band_until is not None and self.now < START + self.script.band_until
+            return refusal(-4131, Class.RETRY) if outside else None
+        assert price % RULES.tick == 0, "on the tick"
+        edge = RULES.multiplier_up if sending.side is Side.BUY else RULES.multiplier_down
+        assert min(MARK, MARK * edge) <= price <= max(MARK, MARK * edge), "inside the band, on its own side"
+        return refusal(self._prices.pop(0), Class.FIX) if self._prices else None
+
     def _execute(self, sending: Sending, fate: Fate) -> VenueOrder | Refusal:
         """The venue's own rule stands last: what would not reduce the position is refused, never filled."""
-        sign = 1 if sending.side is Side.BUY else -1
-        if sign * self.amount >= 0:
+        position_side = sending.position.position_side
+        order = VenueOrder(
+            0,
+            sending.client_order_id,
+            sending.side,
+            sending.quantity,
+            own=True,
+            position_side=position_side,
+            limit=sending.limit_price is not None,
+        )
+        blocked = self.shelf.blocking(sending.side, position_side)
+        if not self._room(order) or blocked is not None:
             del self.pending[sending.client_order_id]
-            return Refusal(kind=Class.FLAT_CHECK, http_status=400, code=-2022, message="ReduceOnly rejected")
-        order = VenueOrder(next(self._ids), sending.client_order_id, sending.side, sending.quantity, own=True)
+            return refusal(blocked or -2022, Class.FLAT_CHECK)
+        order.order_id = next(self._ids)
         self.orders[order.order_id] = order
         self._report(order, "NEW")
         for index, part in enumerate(fate.parts):
@@ -366,9 +315,7 @@ class World:
     def _filler(self, order: VenueOrder, part: Decimal, *, last: bool) -> Callable[[], None]:
         def fill() -> None:
             left = order.quantity - self.filled_by(order.order_id)
-            sign = 1 if order.side is Side.BUY else -1
-            room = max(ZERO, -sign * self.amount)
-            quantity = min(part, left, room)
+            quantity = min(part, left, self._room(order))
             if quantity:
                 self._fill(order, quantity)
             whole = self.filled_by(order.order_id) == order.quantity
@@ -389,24 +336,57 @@ class World:
         return next(self._reads) in self.script.failing_reads
 
     def position(self, requested_at: int) -> Position:
-        cut = self.now - self._lag("position")
-        shown = [move for move in self.moves if move[0] <= cut] or self.moves[:1]
-        if self.script.torn and len(shown) > 1 and shown[-1][0] == shown[-2][0] and self._lags["position"]:
+        """The position that the decision is about."""
+        return self.positions(requested_at)[0]
+
+    def positions(self, requested_at: int) -> tuple[Position, ...]:
+        """One answer: the position that the decision is about, and in hedge mode the other one."""
+        lag = self._lag("position")
+        torn = self.script.torn and bool(self._lags["position"])
+        return tuple(self._position(side, self.now - lag, requested_at, torn=torn) for side in self.amounts)
+
+    def told(self, earliest: int) -> Position | None:
+        """The position that the decision is about, as the stream tells it; never zero, and no side that was not named.
+
+        ``earliest`` is a venue time that has passed. Of two states of one millisecond the stream tells neither.
+        """
+        telling, script = self.script.telling, self.script
+        if telling is None or (script.hedge and not script.named):
+            return None
+        age = self.now - START + telling.silent
+        if age >= FRESH_MS:
+            return None
+        cut, side = self.now - telling.late, script.side
+        at = max((time for time, _ in self.moves if time <= cut), default=0)
+        amounts = {amount for time, amount in self.moves if time == at}
+        if len(amounts) != 1 or not any(amounts):
+            return None
+        known = self._position(side, cut, earliest - age - 1, torn=False)
+        return msgspec.structs.replace(known, told=True)
+
+    def _position(self, side: PositionSide, cut: int, requested_at: int, *, torn: bool) -> Position:
+        moves = self.all_moves[side]
+        shown = [move for move in moves if move[0] <= cut] or moves[:1]
+        if torn and len(shown) > 1 and shown[-1][0] == shown[-2][0]:
             shown.pop()
         time, amount = shown[-1]
         return Position(
             symbol=SYMBOL,
-            position_side=PositionSide.BOTH,
+            position_side=side,
             amount=amount,
-            entry_price=Decimal(100),
-            mark_price=Decimal(100),
-            update_time=time,
+            entry_price=MARK,
+            mark_price=MARK,
+            update_time=0 if self.script.timeless and not amount else time,
             requested_at=requested_at,
         )
 
+    def resting(self) -> tuple[RestingOrder, ...]:
+        return self.shelf.listed(self.now - self._lag("resting"))
+
     def trades_since(self, since: int) -> tuple[Trade, ...]:
+        """Those of the position that the decision is about; the list of the symbol has both."""
         cut = self.now - self._lag("trades")
-        return tuple(trade for trade in self.trades if since <= trade.time <= cut)
+        return tuple(trade for trade in self.its_trades if since <= trade.time <= cut)
 
     def trades_of(self, order_id: int) -> tuple[Trade, ...]:
         cut = self.now - self._lag("trades")
@@ -427,3 +407,8 @@ class World:
 
     def order_by_id(self, order_id: int) -> OrderReport | None:
         return self.orders[order_id].as_of(self.now - self._lag("orders"))
+
+
+def refusal(code: int, kind: Class, retry_after: int = 0) -> Refusal:
+    """A definite no, with the name of its class for a message."""
+    return Refusal(kind=kind, http_status=400, code=code, message=kind, retry_after_ms=retry_after)

@@ -15,6 +15,7 @@ from sureclose.domain.words import AgeSource, PositionSide, Side, Verdict
 from sureclose.journal import lease
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
+from sureclose.journal.record import Head, Writer
 from sureclose.journal.store import Announcement, Chain, Journal
 from sureclose.journal.store import Verdict as Said
 from sureclose.streams.connection import Log
@@ -68,6 +69,17 @@ def ended(kind: OutcomeKind = OutcomeKind.FLAT) -> Ended:
     return Ended(outcome=Outcome(kind), position_after=POSITION)
 
 
+def resolved(actor: str = "ann", kind: OutcomeKind = OutcomeKind.FLAT) -> facts.Resolved:
+    return facts.Resolved(
+        actor=actor,
+        reason="looked at the venue",
+        outcome=Outcome(kind, "settled by a person"),
+        orders=(),
+        trades=(),
+        position=POSITION,
+    )
+
+
 class Desk:
     """What a process holds: a connection, the account's keys, and a lease when it has taken one."""
 
@@ -99,17 +111,45 @@ class Desk:
         held: Lease | None = None,
         component: str = COMPONENT,
         symbol: str = SYMBOL,
+        side: PositionSide = PositionSide.BOTH,
         before: Iterable[AnyFact] = (),
     ) -> Said:
-        chain.unwritten += [*before, sending(attempt)]
+        chain.unwritten += before
+        passing = sending(attempt)
+        at = msgspec.structs.replace(passing.position, symbol=symbol, position_side=side)
         return await self.journal.gate(
             chain,
             held or self.lease,
             component=component,
             warranted_intent=f"intent-{chain.plan_id}",
-            symbol=symbol,
-            position_side="BOTH",
-            attempt=attempt,
+            sending=msgspec.structs.replace(passing, position=at),
+        )
+
+    async def permit(
+        self,
+        chain: Chain,
+        *,
+        held: Lease | None = None,
+        component: str = COMPONENT,
+        before: Iterable[AnyFact] = (),
+    ) -> Said:
+        chain.unwritten += before
+        return await self.journal.permit(
+            chain, held or self.lease, component=component, warranted_intent=f"intent-{chain.plan_id}"
+        )
+
+    async def resolve(
+        self, plan_id: str, head: Head, events: tuple[Announcement, ...] = (), actor: str = "ann"
+    ) -> str:
+        return await self.journal.resolve(
+            plan_id,
+            head,
+            resolved(actor),
+            Writer(self.keys.account, f"person:{actor}", 0),
+            lambda evidence: [
+                msgspec.structs.replace(event, fields=event.fields | {"evidence": evidence})
+                for event in events
+            ],
         )
 
     async def publish(
@@ -126,7 +166,6 @@ class Desk:
             held or self.lease,
             how or ended(),
             symbol=SYMBOL,
-            position_side="BOTH",
             group=GROUP,
             entries=entries,
             announce=lambda evidence: [

@@ -8,9 +8,10 @@ from redis.exceptions import ResponseError
 from sureclose.domain.close import InFlight, fold
 from sureclose.domain.facts import Resumed, Sending
 from sureclose.domain.outcome import OutcomeKind
+from sureclose.domain.words import PositionSide
 from sureclose.journal import lease
 from sureclose.journal.lease import Lease
-from sureclose.journal.store import Chain, Fenced, Loaded, Verdict
+from sureclose.journal.store import RETENTION_MS, Chain, Fenced, Loaded, Verdict
 from sureclose.streams.connection import Log
 from tests.journal.journals import SYMBOL, Desk, admitted, ended
 
@@ -28,8 +29,35 @@ async def test_what_passes_is_durable_and_in_flight(desk: Desk) -> None:
     assert found.head == chain.head
     assert isinstance(fold(found.facts), InFlight)
     assert chain.unwritten == []
-    assert await desk.do("GET", desk.keys.flight(SYMBOL, "BOTH")) == b"plan"
+    assert await desk.do("HGET", desk.keys.flights(SYMBOL), "BOTH") == b"plan"
     assert await desk.journal.open_plans() == ["plan"]
+    assert await desk.journal.plan_of("sc-1") == "plan"
+    assert await desk.journal.plan_of("sc-2") is None
+    assert 0 < await desk.do("PTTL", desk.keys.order("sc-1")) <= RETENTION_MS
+
+
+async def test_who_is_refused_at_the_gate_holds_what_it_held(desk: Desk) -> None:
+    """The SENDING record is nobody's until it is written."""
+    chain = await desk.admit()
+    resumed = Resumed(worker="w", epoch=1)
+    head = chain.head
+    assert await desk.gate(chain, component="harvest_brain", before=[resumed]) is Verdict.NOT_AUTHORISED
+    with pytest.raises(Fenced):
+        await desk.gate(chain, 7)
+    assert (chain.head, chain.unwritten) == (head, [resumed])
+    assert await desk.journal.plan_of("sc-1") is None
+    assert await desk.gate(chain) is Verdict.OK
+    assert [type(fact).__name__ for fact in (await loaded(desk)).facts] == ["Admitted", "Resumed", "Sending"]
+
+
+async def test_the_two_sides_of_hedge_mode_fly_apart(desk: Desk) -> None:
+    long, short, again = [await desk.admit(plan) for plan in ("long", "short", "again")]
+    assert await desk.gate(long, side=PositionSide.LONG) is Verdict.OK
+    assert await desk.gate(short, side=PositionSide.SHORT) is Verdict.OK
+    assert await desk.gate(again, side=PositionSide.LONG) is Verdict.BUSY
+    await desk.publish(long)
+    assert await desk.do("HGETALL", desk.keys.flights(SYMBOL)) in ({b"SHORT": b"short"}, [b"SHORT", b"short"])
+    assert await desk.gate(again, side=PositionSide.LONG) is Verdict.OK
 
 
 async def test_the_first_record_of_a_close_may_be_written_at_the_gate(desk: Desk) -> None:
@@ -45,12 +73,15 @@ async def test_the_first_record_of_a_close_may_be_written_at_the_gate(desk: Desk
 async def test_a_stale_lease_is_refused(desk: Desk, held: Lease) -> None:
     chain = await desk.admit()
     before = await desk.everything()
-    with pytest.raises(Fenced, match="STALE_LEASE"):
-        await desk.gate(chain, held=held)
-    with pytest.raises(Fenced, match="STALE_LEASE"):
-        await desk.journal.append(chain, held)
-    with pytest.raises(Fenced, match="STALE_LEASE"):
-        await desk.publish(chain, held=held)
+    chain.unwritten.append(Resumed(worker="w", epoch=1))
+    for call in (
+        desk.gate(chain, held=held),
+        desk.journal.append(chain, held),
+        desk.permit(chain, held=held),
+        desk.publish(chain, held=held),
+    ):
+        with pytest.raises(Fenced, match="STALE_LEASE"):
+            await call
     assert await desk.everything() == before
 
 
@@ -151,13 +182,14 @@ async def test_an_outcome_does_not_release_anothers_flight(desk: Desk) -> None:
     first, second = await desk.admit("first"), await desk.admit("second")
     assert await desk.gate(first) is Verdict.OK
     await desk.publish(second, ended(OutcomeKind.SKIPPED))
-    assert await desk.do("GET", desk.keys.flight(SYMBOL, "BOTH")) == b"first"
+    assert await desk.do("HGET", desk.keys.flights(SYMBOL), "BOTH") == b"first"
 
 
-async def test_a_close_that_has_its_outcome_passes_no_gate(desk: Desk) -> None:
+@pytest.mark.parametrize("kind", [OutcomeKind.FLAT, OutcomeKind.PARKED])
+async def test_a_close_that_has_its_outcome_passes_no_gate(desk: Desk, kind: OutcomeKind) -> None:
     """I6, at the gate itself: the head is right and the number is right, and it is over all the same."""
     chain = await desk.admit()
-    await desk.publish(chain)
+    await desk.publish(chain, ended(kind))
     before = await desk.everything()
     with pytest.raises(Fenced):
         await desk.gate(chain, 1)
@@ -213,8 +245,18 @@ async def test_a_process_that_lost_its_lease_can_write_nothing_that_it_still_has
     assert await desk.everything() == before
 
 
-@pytest.mark.parametrize("key", ["close", "journal", "open", "lease", "flight", "grant", "warrant"])
-@pytest.mark.parametrize("script", ["append", "gate", "publish"])
+KEYS = ["close", "journal", "open", "lease", "flight", "grant", "warrant", "parked"]
+OTHERS = {
+    "append": {"flight", "grant", "warrant", "parked"},
+    "gate": {"parked"},
+    "permit": {"flight", "parked"},
+    "publish": {"grant", "warrant"},
+}
+"""The keys that are none of a script's."""
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("script", OTHERS)
 async def test_a_key_of_the_wrong_type_is_refused_before_the_first_write(
     desk: Desk, key: str, script: str
 ) -> None:
@@ -226,9 +268,10 @@ async def test_a_key_of_the_wrong_type_is_refused_before_the_first_write(
         "journal": keys.journal,
         "open": keys.open,
         "lease": keys.lease,
-        "flight": keys.flight(SYMBOL, "BOTH"),
+        "flight": keys.flights(SYMBOL),
         "grant": keys.grant,
         "warrant": keys.warrant("intent-plan"),
+        "parked": keys.parked,
     }[key]
     await desk.do("DEL", name)
     await desk.do("RPUSH", name, "not", "this")
@@ -239,10 +282,12 @@ async def test_a_key_of_the_wrong_type_is_refused_before_the_first_write(
             await desk.journal.append(chain, desk.lease)
         elif script == "gate":
             await desk.gate(chain)
+        elif script == "permit":
+            await desk.permit(chain)
         else:
             await desk.publish(chain)
 
-    if key in {"append": {"flight", "grant", "warrant"}, "publish": {"grant", "warrant"}}.get(script, set()):
+    if key in OTHERS[script]:
         await call()  # not a key of this script
         return
     with pytest.raises(ResponseError, match="WRONGTYPE"):

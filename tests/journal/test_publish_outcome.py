@@ -56,7 +56,7 @@ async def test_everything_is_said_and_done_at_once(approved: Approved) -> None:
     assert await approved.told(approved.results) == [{b"outcome": b"FLAT", b"evidence": evidence}]
     assert (await approved.told(approved.source))[-1] == {b"executed": b"True", b"evidence": evidence}
     assert await approved.pending() == 0
-    assert await desk.do("EXISTS", desk.keys.flight(SYMBOL, "BOTH")) == 0
+    assert await desk.do("EXISTS", desk.keys.flights(SYMBOL)) == 0
     assert await desk.journal.open_plans() == []
     assert await desk.journal.state("plan") == "DONE"
     loaded = await desk.journal.load("plan")
@@ -120,7 +120,6 @@ async def test_an_empty_announcement_writes_nothing(approved: Approved) -> None:
             desk.lease,
             ended(),
             symbol=SYMBOL,
-            position_side="BOTH",
             group=GROUP,
             entries=approved.entries,
             announce=lambda _: [Announcement(approved.results, {})],
@@ -149,4 +148,6 @@ async def test_facts_not_yet_written_go_in_before_the_outcome(approved: Approved
     loaded = await approved.desk.journal.load("plan")
     assert loaded is not None
     assert [type(fact) for fact in loaded.facts[-2:]] == [Sending, Ended]
-    assert loaded.state == "DONE"
+    assert loaded.state == "PARKED"
+    assert await approved.desk.journal.parked_plans() == ["plan"]
+    assert await approved.desk.journal.open_plans() == []

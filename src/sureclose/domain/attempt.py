@@ -131,7 +131,7 @@ def working(state: Working, event: AnyEvent, policy: Policy) -> Step:
             return step
         case steps.TradesRead() if state.order.terminal:
             return _trades(state, event, policy)
-        case steps.EvidenceRead():
+        case steps.EvidenceRead() if state.order.terminal:
             return _ended_empty(state, event.evidence, policy)
         case steps.ReadFailed() | steps.OrderMissing():
             # The venue has shown the order: that it is not found now is a lagging read.

@@ -54,5 +54,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: tuple[str, ...] = ()
     """Client order ids of resting orders that stood in the way of the close and were cancelled for it, or may have been."""
     left: tuple[str, ...] = ()
-    """Those of reducing orders that a flat position left behind and that could not be cancelled; ``unknown`` when no list
-    of them could be read."""
+    """Those of reducing orders that a flat position left behind and that could not be cancelled."""
+    unlisted: bool = False
+    """Whether it is not known what the flat position left behind, for no list of it could be read."""

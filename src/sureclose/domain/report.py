@@ -2,6 +2,7 @@
 
 from sureclose.domain.close import Concluded, Done
 from sureclose.domain.outcome import OutcomeKind, Report
+from sureclose.domain.sameness import unfixed
 
 
 def report_of(concluded: Concluded | Done, evidence: str) -> Report:
@@ -11,7 +12,7 @@ def report_of(concluded: Concluded | Done, evidence: str) -> Report:
     """
     progress, ended = concluded.progress, concluded.ended
     decision, after = progress.decision, ended.position_after
-    sized = progress.sized if progress.fixed else None
+    sized = unfixed(progress).sized
     before = after if sized is None else sized.position
     clearing = () if progress.clearing is None else progress.clearing.orders
     confirmed = ended.outcome.kind in {OutcomeKind.FLAT, OutcomeKind.REDUCED}
@@ -30,5 +31,6 @@ def report_of(concluded: Concluded | Done, evidence: str) -> Report:
         client_order_ids=tuple(order.client_order_id for order in progress.orders),
         evidence=evidence,
         cancelled=tuple(order.client_order_id for order in (*progress.cleared, *clearing)),
-        left=("unknown",) if progress.unlisted else tuple(order.client_order_id for order in progress.left),
+        left=tuple(order.client_order_id for order in progress.left),
+        unlisted=progress.unlisted,
     )

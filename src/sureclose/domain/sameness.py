@@ -67,13 +67,13 @@ def same_sizing(sized: Sized, position: Position, target: Decimal) -> bool:
 def sized_at(sized: Sized, progress: Progress) -> int:
     """What came up to then is part of the sizing, or ought to be: a stale one is corrected by sizing again.
 
-    What the stream told was as old as the stream was late; a read would have been made when the attempt was.
+    The first attempt with it may have been made on a later read that said the same, or on what the stream told, which was
+    as old as the stream was late: a read would have been made when the attempt was.
     """
-    position = sized.position
-    sent = [
-        attempt.timestamp for attempt in progress.attempts if position.told and attempt.position == position
-    ]
-    return max(position.update_time, position.requested_at, *sent[:1])
+    first = progress.attempts[progress.begun : progress.begun + 1]
+    reads = (sized.position, *(attempt.position for attempt in first))
+    sent = [attempt.timestamp for attempt in first if sized.position.told]
+    return max(*(max(read.update_time, read.requested_at) for read in reads), *sent, 0)
 
 
 def newest(trades: Iterable[Trade]) -> int:

@@ -24,13 +24,10 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     trades: tuple[Trade, ...]
     position: Position
 
-    def beside(self, orders: Iterable[OrderReport], trades: Iterable[Trade]) -> "Findings":
-        """With what was known of the close before, where the venue shows less of it now."""
-        by_order = {order.order_id: order for order in (*orders, *self.orders)}
+    def beside(self, trades: Iterable[Trade]) -> "Findings":
+        """With the fills that were known before, where the venue shows fewer of them now."""
         by_trade = {trade.trade_id: trade for trade in (*trades, *self.trades)}
-        return Findings(
-            orders=tuple(by_order.values()), trades=tuple(by_trade.values()), position=self.position
-        )
+        return Findings(orders=self.orders, trades=tuple(by_trade.values()), position=self.position)
 
     @property
     def filled(self) -> Decimal:

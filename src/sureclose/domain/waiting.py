@@ -131,7 +131,7 @@ def _sized_or_gated(
         first = min(since + 1, seen_since(position))
         return Step(state, (), steps.ReadHistory(since=first, position=position, rules=rules))
     if history is not None and patient:
-        incomplete = changed and position.amount != 0 and position.update_time > newest(history)
+        incomplete = changed and position.update_time > newest(history)
         if incomplete or _nameless(event) or behind(position, history):
             return again(state, policy)
     if position.amount == 0:
@@ -216,10 +216,8 @@ def _unblock(state: Waiting, event: steps.RestingRead, policy: Policy) -> Step:
     if clearing is None:
         found = blockers(event.orders, position, policy)
         if not found:
-            quantity = next_chunk(progress.remaining, position.amount, rules)
             looked = msgspec.structs.replace(progress, refused_with=None)
-            gate = _attempt(looked, position, rules, quantity, policy)
-            return Step(msgspec.structs.replace(state, progress=looked), (), gate)
+            return _gate(msgspec.structs.replace(state, progress=looked), position, rules, (), policy)
         clearing = facts.Clearing(why=facts.Why.BLOCKING, orders=found)
         after = evolve(state, clearing)
         return Step(

@@ -14,12 +14,16 @@ from sureclose.journal import scripts
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
 from sureclose.journal.record import Body, ChainBroken, Head, Record, Writer, extend, verify
+from sureclose.streams.connection import COMMAND_CONNECTIONS
 from sureclose.streams.script import Script
 from sureclose.streams.wire import Wire
 
 RETENTION_MS = 100 * 24 * 3_600_000
 """How long a finished close is remembered by its id: longer than the longest admissible expiry (one day), and than the
 venue remembers an order (90 days), so that no client order id is used while the venue could still show the old one."""
+
+_LOADS_AT_ONCE: Final = COMMAND_CONNECTIONS - 8
+"""Closes read back at once: a start on many open ones must leave connections for what they write."""
 
 _append = scripts.load("append")
 _gate = scripts.load("gate")
@@ -92,10 +96,15 @@ class Journal:
     def __init__(self, wire: Wire, keys: Keys, wall: Callable[[], int]) -> None:
         self._wire = wire
         self._wall = wall
+        self._loading = asyncio.Semaphore(_LOADS_AT_ONCE)
         self.keys = keys
 
     async def load(self, plan_id: str) -> Loaded | None:
         """The records of a close, verified; ``None`` when the log has never heard of it."""
+        async with self._loading:
+            return await self._load(plan_id)
+
+    async def _load(self, plan_id: str) -> Loaded | None:
         found = await self._wire.execute_command(
             b"HMGET", self.keys.close(plan_id), "head", "state", "records"
         )

@@ -1,4 +1,4 @@
-"""What becomes of the user data stream's news in one process."""
+"""What becomes of the user data stream's news in one process, and how it is checked."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,6 @@ from sureclose.operate.session import Session
 from sureclose.services.alarms.strangers import Strangers
 from sureclose.services.engine import Engine
 from sureclose.services.vitals import PositionVitals, UserStreamVitals
-from sureclose.streams.wire import wait_set
 from sureclose.venue.errors import VenueError
 from sureclose.venue.stream_events import (
     AccountUpdate,
@@ -52,6 +51,7 @@ class Listening:
         self._doubt = ""
         self._unread_since: float | None = session.monotonic()
         self._unread_why = ""
+        self._connected_positions, self._connected_resting = asyncio.Event(), asyncio.Event()
 
     @property
     def positions(self) -> PositionVitals:
@@ -67,19 +67,33 @@ class Listening:
 
     async def check_positions(self) -> None:
         """What the stream tells of positions is believed only as long as reads of them agree; to be supervised."""
-        await self._check(self._positions, self._session.venue_settings.book_check_ms)
+        every = self._session.venue_settings.book_check_ms
+        await self._check(self._positions, every, self._connected_positions)
 
     async def check_resting(self) -> None:
         """The same of resting orders."""
-        await self._check(self._session.venue.all_resting, self._session.venue_settings.resting_check_ms)
+        every = self._session.venue_settings.resting_check_ms
+        await self._check(self._session.venue.all_resting, every, self._connected_resting)
 
-    async def _check(self, read: Callable[[], Awaitable[object]], every_ms: int) -> None:
-        while not self._stop.is_set():
-            try:
-                await read()
-            except VenueError as error:
-                log.debug("stream_not_checked", error=str(error))
-            await wait_set(self._stop, every_ms / 1000)
+    async def _check(
+        self, read: Callable[[], Awaitable[object]], every_ms: int, connected: asyncio.Event
+    ) -> None:
+        """At intervals, and at each new connection: nothing that happened before one is told again."""
+        stopped = asyncio.create_task(self._stop.wait())
+        try:
+            while not self._stop.is_set():
+                connected.clear()
+                try:
+                    await read()
+                except VenueError as error:
+                    log.debug("stream_not_checked", error=str(error))
+                again = asyncio.create_task(connected.wait())
+                await asyncio.wait(
+                    {stopped, again}, timeout=every_ms / 1000, return_when=asyncio.FIRST_COMPLETED
+                )
+                again.cancel()
+        finally:
+            stopped.cancel()
 
     async def _hear(self, event: StreamEvent) -> None:
         match event:
@@ -87,7 +101,8 @@ class Listening:
                 self._down_since = None
                 self._doubt = ""
                 self._forget()
-                await self._snapshot()
+                self._connected_positions.set()
+                self._connected_resting.set()
             case Disconnected() if self._stop.is_set():
                 return
             case Disconnected():
@@ -115,9 +130,8 @@ class Listening:
         try:
             held = await self._session.venue.positions()
         except VenueError as error:
-            yielded = (
-                error.code is None and error.retry_after_ms > 0
-            )  # to the reads of closes, for the venue's weight
+            # One that gives way to the reads of closes, for the venue's weight, says nothing of the venue.
+            yielded = error.code is None and error.retry_after_ms > 0
             if not yielded:
                 self._unread_why = str(error)
             if not yielded and self._unread_since is None:
@@ -129,17 +143,6 @@ class Listening:
     def _forget(self) -> None:
         self._book.forget()
         self._resting.forget()
-
-    async def _snapshot(self) -> None:
-        """Nothing that happened before a connection is told again, so what is so is read first."""
-        try:
-            held = await self._positions()
-            resting = await self._session.venue.all_resting()
-        except VenueError as error:
-            log.warning("snapshot_failed", error=str(error))
-            return
-        amounts = {position.symbol: format(position.amount, "f") for position in held}
-        log.info("snapshot", positions=amounts, resting_orders=len(resting))
 
     def _tell(self, update: OrderUpdate) -> None:
         engine = self._engine()

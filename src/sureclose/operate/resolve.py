@@ -42,7 +42,7 @@ async def look(session: Session, plan_id: str) -> Parked:
         what = str(state.ended.outcome) if isinstance(state, Done) else "still under way"
         raise NotParked(f"the close of plan {plan_id} is not parked: it is {what}")
     known = state.progress
-    found = (await _findings(session, known)).beside(known.orders, known.trades)
+    found = (await _findings(session, known)).beside(known.trades)
     return Parked(
         plan_id=plan_id,
         loaded=loaded,

@@ -18,7 +18,7 @@ from sureclose.domain.close import Concluded, Done, New, State, Waiting, Working
 from sureclose.domain.decide import decide, news
 from sureclose.domain.events import Decision, EntryRef
 from sureclose.domain.facts import Admitted, Ended, Sending, Via
-from sureclose.domain.market import OrderReport, Position, RestingOrder, Trade
+from sureclose.domain.market import OrderReport, Position, Trade
 from sureclose.domain.outcome import OutcomeKind, Report
 from sureclose.domain.planning import planned_id
 from sureclose.domain.policy import Policy
@@ -26,8 +26,9 @@ from sureclose.domain.report import report_of
 from sureclose.domain.words import PositionSide
 from sureclose.journal.lease import Lease
 from sureclose.journal.store import Announcement, Chain, Fenced, Journal, Verdict
+from sureclose.services.cancelling import cancel
 from sureclose.services.fault_points import FaultPoint, reach
-from sureclose.services.heard import Heard
+from sureclose.services.heard import FILLS_GRACE_S, Heard
 from sureclose.services.lanes import Lane, Lanes
 from sureclose.services.observing import Observer, Read
 from sureclose.services.posting import answer_word, post
@@ -44,6 +45,8 @@ LOG_RETRY_S = 0.25
 SLOW_READ_S = 0.1
 STALE_POSITION_MS = 1_000
 """How old a position read may be when the gate is passed: several round trips, less than anything waits for limits."""
+_ON_THE_WAY = steps.PassGate | steps.Send | steps.ReadPosition | steps.ReadHistory
+"""What may be done while an order slot is held: what leads to the order."""
 _PANIC = frozenset({"EMERGENCY_SL_CLOSE"})
 
 
@@ -119,7 +122,7 @@ class Closing:
             try:
                 event = await self._recall()
                 if event is None:
-                    self._tools.witness.elsewhere(self.plan_id)
+                    self._tell_end()
                     return
                 self._tools.witness.approved(self.plan_id)
                 effect = self._taken(decide(self.state, event, self._tools.policy))
@@ -135,6 +138,14 @@ class Closing:
                 # The lease is ours, so the chain was moved on by ourselves: a script whose answer we did not get.
                 log.warning("close_moved_on", plan_id=self.plan_id, verdict=fenced.verdict)
                 await asyncio.sleep(LOG_RETRY_S)
+
+    def _tell_end(self) -> None:
+        """An outcome is recorded: one that we published without hearing so, or another's."""
+        witness, head = self._tools.witness, self._chain.head
+        if isinstance(self.state, Done) and head.length > (self._length_before or 0):
+            witness.ended(report_of(self.state, head.hash))
+        else:
+            witness.elsewhere(self.plan_id)
 
     async def _recall(self) -> steps.AnyEvent | None:
         """The state as recorded, and the event that goes on from there; ``None`` when there is nothing to go on with."""
@@ -171,7 +182,7 @@ class Closing:
         return step.effect
 
     async def _drive(self, effect: steps.AnyEffect, lane: Lane) -> None:
-        async with self._slot:
+        try:
             while not isinstance(effect, steps.Rest):
                 seen = await self._pause(effect.delay)
                 if seen is not None:
@@ -183,6 +194,8 @@ class Closing:
                     # Another close has an order in flight here. It may be behind us in the lane, and must come first.
                     await self._write()
                     await lane.let_pass()
+        finally:
+            await self._release_slot()
 
     async def _pause(self, delay: int) -> steps.OrderSeen | None:
         """Wait, unless there is news of an order; before any wait what is known is written and the slot given back."""
@@ -205,6 +218,8 @@ class Closing:
     # Effects -----------------------------------------------------------------------------------------------------
 
     async def _perform(self, effect: steps.AnyEffect) -> steps.AnyEvent:
+        if not isinstance(effect, _ON_THE_WAY):
+            await self._release_slot()
         match effect:
             case steps.PassGate():
                 return await self._pass_gate(effect)
@@ -214,13 +229,13 @@ class Closing:
                 finally:
                     await self._release_slot()
             case steps.Publish():
-                await self._release_slot()
                 return await self._publish(effect.ended)
             case steps.CancelResting():
                 return await self._cancel(effect)
             case steps.ReadTrades():
                 assert isinstance(self.state, Working)
-                fills = await self._heard.fills_of(self.state.order)
+                grace = FILLS_GRACE_S if self._tools.venue.stream_delivers and not self.state.tries else 0.0
+                fills = await self._heard.fills_of(self.state.order, grace)
                 if fills is not None:
                     return steps.TradesRead(now=self._now(), trades=fills)
                 return await self._read(effect)
@@ -255,7 +270,7 @@ class Closing:
         state = self.state
         if not isinstance(effect, steps.ReadPosition) or not isinstance(state, Waiting) or state.tries:
             return None
-        if state.progress.attempts or not state.progress.full:
+        if state.progress.attempts or not state.progress.full or self._slot_held:
             return None
         return self._tools.venue.told(self.decision.symbol, self.decision.position_side)
 
@@ -267,25 +282,10 @@ class Closing:
         )
         if verdict is not Verdict.OK:
             return steps.GateRefused(now=self._now(), reason=verdict.lower())
-        await asyncio.gather(*(self._cancel_one(order) for order in effect.orders))
+        await cancel(tools.venue, effect.orders, self.plan_id)
         return await self._read(
             steps.ReadResting(why=effect.why, position=effect.position, rules=effect.rules)
         )
-
-    async def _cancel_one(self, order: RestingOrder) -> None:
-        told = {
-            "plan_id": self.plan_id,
-            "symbol": order.symbol,
-            "client_order_id": order.client_order_id,
-            "order_id": order.order_id,
-            "order_type": order.order_type,
-        }
-        try:
-            await self._tools.venue.cancel(order)
-        except VenueError as error:
-            log.warning("not_cancelled", **told, error=str(error), code=error.code)
-        else:
-            log.info("cancelled", **told)
 
     async def _pass_gate(self, effect: steps.PassGate) -> steps.AnyEvent:
         """Hold a connection and a token first, then take the time, then ask: what is sent is as old as its record."""

@@ -112,6 +112,7 @@ class Engine:
     def _start(self, plan_id: str) -> None:
         deliveries = self._deliveries.get(plan_id)
         received = (deliveries[0].decision, deliveries[0].entry.ref) if deliveries else None
+        self.broken.pop(plan_id, None)
         closing = Closing(self._tools, self._lease, plan_id, received, self._by_order)
         self._closings[plan_id] = closing
         task = asyncio.create_task(self._run(closing), name=f"close-{plan_id}")
@@ -135,7 +136,8 @@ class Engine:
             self._break(plan_id, f"{type(error).__name__}: {error}")
         finally:
             for client_order_id in closing.client_order_ids:
-                self._by_order.pop(client_order_id, None)
+                if self._by_order.get(client_order_id) is closing:
+                    del self._by_order[client_order_id]
             if self._closings.get(plan_id) is closing:
                 del self._closings[plan_id]
 

@@ -121,6 +121,7 @@ class ExecutionService:
         """One reign: resume, read and close until we stop or the lease is gone."""
         over, done = asyncio.Event(), asyncio.Event()
         keeper = asyncio.create_task(self._keep(held, over, done), name=f"{NAME}: lease")
+        keeper.add_done_callback(lambda _: over.set())  # who does not keep the lease does not execute
         stopper = asyncio.create_task(_forward(stop, over), name=f"{NAME}: stop")
         self.lease = held
         self._leased_at = self._monotonic()

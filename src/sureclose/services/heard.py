@@ -48,13 +48,13 @@ class Heard:
                 return news
             kept.append(news)
 
-    async def fills_of(self, order: OrderReport) -> tuple[Trade, ...] | None:
-        """All trades of an order that has ended, oldest first; ``None`` when the stream has not told all of them."""
+    async def fills_of(self, order: OrderReport, grace_s: float) -> tuple[Trade, ...] | None:
+        """All trades of an order that has ended, oldest first; ``None`` when the stream has not told all of them by then."""
         self.delivers = False
         if not order.executed_qty:
             return None
         try:
-            async with asyncio.timeout(FILLS_GRACE_S):
+            async with asyncio.timeout(grace_s):
                 while (fills := self._complete(order)) is None:
                     self._filled.clear()
                     await self._filled.wait()

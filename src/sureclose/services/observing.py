@@ -65,7 +65,7 @@ class Observer(msgspec.Struct, frozen=True):
             return tuple(await self.venue.resting(symbol))
         if self.hears and self.venue.told_none_rest(symbol):
             return ()
-        return tuple(await self.venue.resting(symbol, Purpose.OBSERVE))
+        return tuple(await self.venue.resting(symbol, Purpose.TIDY))
 
     async def _position(self, side: PositionSide | None, told: Position | None) -> steps.AnyEvent:
         rules = await self.venue.rules(self.decision.symbol)

@@ -25,6 +25,7 @@ async def post(venue: Venue, order: ReducingOrder, heard: Heard, now: Callable[[
         if not posted.done():
             await asyncio.wait({posted}, timeout=ANSWER_GRACE_S)
         if posted.done() and (isinstance(posted.result(), OrderReport) or not listening.done()):
+            kept += [listening.result()] if listening.done() else []
             return _event(posted.result(), now())
         return steps.OrderSeen(now=now(), order=listening.result(), via=Via.STREAM)
     finally:

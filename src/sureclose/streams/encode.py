@@ -108,7 +108,7 @@ def encode_report(
     return fields | _said(
         cause=" ".join(map(str, cause)),
         cancelled=",".join(report.cancelled),
-        left=",".join(report.left),
+        left="unknown" if report.unlisted else ",".join(report.left),
     )
 
 

@@ -18,7 +18,7 @@ from sureclose.venue.stream_events import AccountUpdate
 LATE_MS: Final = 1_000
 """How long an event may be on its way before a read that shows its effect proves it late or lost."""
 DISTRUST_S: Final = 60.0
-"""How long a stream that was late, lost something or fell silent is not believed."""
+"""How long a stream that was late or lost something is not believed."""
 
 _Key = tuple[str, PositionSide]
 
@@ -37,6 +37,8 @@ class PositionBook:
         self._rows: dict[_Key, Position] = {}
         self._whole = False
         self._distrusted_until = 0.0
+        self.generation = 0
+        """Goes up with each connection: a read that began under another one says nothing of this one's news."""
 
     def follow(self, heard_at: Callable[[], float | None]) -> None:
         """Where to ask when the stream was last heard, by the steady clock; ``None`` while there is no connection."""
@@ -46,6 +48,7 @@ class PositionBook:
         """A connection began or ended: what was known may have changed unheard. A read of all positions begins anew."""
         self._rows.clear()
         self._whole = False
+        self.generation += 1
 
     def distrust(self) -> None:
         """The stream lost something, was late, or was not understood."""
@@ -74,8 +77,13 @@ class PositionBook:
                 told=True,
             )
 
-    def check(self, rows: Iterable[Position], *, whole: bool) -> None:
-        """Rows of a read. One that shows what the stream should have told long before proves it late or lossy."""
+    def check(self, rows: Iterable[Position], *, whole: bool, generation: int) -> None:
+        """Rows of a read that was begun in a ``generation``.
+
+        One that shows what the stream should have told long before proves it late or lossy.
+        """
+        if generation != self.generation:
+            return
         for row in rows:
             key = row.symbol, row.position_side
             known = self._rows.get(key)
@@ -86,15 +94,16 @@ class PositionBook:
                 self._rows[key] = row
         self._whole = self._whole or whole
 
+    @property
+    def delivers(self) -> bool:
+        """Whether the stream is heard, and no read has shown that it kept something back."""
+        heard_at, now = self._heard_at(), self._steady()
+        return heard_at is not None and now - heard_at <= self._fresh and now >= self._distrusted_until
+
     def position(self, symbol: str, position_side: PositionSide) -> Position | None:
         """An open position as it was when the stream was last heard; ``None`` when that is not known well enough."""
         heard_at, now = self._heard_at(), self._steady()
-        if (
-            heard_at is None
-            or now - heard_at > self._fresh
-            or now < self._distrusted_until
-            or not self._whole
-        ):
+        if heard_at is None or not self.delivers or not self._whole:
             return None
         known = self._rows.get((symbol, position_side))
         if known is None or not known.amount or not self._clock.measured:

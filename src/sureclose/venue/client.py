@@ -22,6 +22,8 @@ from sureclose.venue.secret import Credentials
 from sureclose.venue.signing import Signer
 from sureclose.venue.transport import ORDER_ANSWER_LIMIT, READ_ANSWER_LIMIT, Answer, Http, NotConnected
 
+_TIDY_PATIENCE_MS: Final = 1_000
+"""How long what follows a close waits for weight: an outcome waits with it."""
 _OBSERVE_PATIENCE_MS: Final = 61_000
 """A read that observes waits for the next minute's weight, and no longer."""
 
@@ -249,7 +251,7 @@ class SignedClient:
 
         Raises ``VenueError`` when the wait is too long, without waiting.
         """
-        left = self.settings.read_timeout_ms
+        left = self.settings.read_timeout_ms if purpose is Purpose.CLOSE else _TIDY_PATIENCE_MS
         async with AsyncExitStack() as stack:
             if purpose is Purpose.OBSERVE:
                 left = _OBSERVE_PATIENCE_MS
@@ -257,7 +259,8 @@ class SignedClient:
                     async with asyncio.timeout(left / 1000):
                         await stack.enter_async_context(self._observing)
                 except TimeoutError:
-                    raise VenueUnreachable("too many reads that observe are waiting") from None
+                    busy = "too many reads that observe are waiting"
+                    raise VenueError(busy, retry_after_ms=left) from None
             while (wait := self.limits.read_wait_ms(purpose, endpoint.weight)) > 0:
                 if wait > left:
                     raise VenueError(f"the venue asks for {wait} ms of patience", retry_after_ms=wait)

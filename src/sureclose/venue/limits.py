@@ -173,7 +173,7 @@ class Limits:
     def read_wait_ms(self, purpose: Purpose, weight: int) -> int:
         """How long a read has to wait: one that closes for a refusal or a spent budget, another one earlier."""
         now = self._now()
-        share = self._share if purpose is Purpose.OBSERVE else 1.0
+        share = 1.0 if purpose is Purpose.CLOSE else self._share
         windows = max(
             window.wait_ms(now, self._weight_in_flight, weight, window.limit * share)
             for window in self._weights

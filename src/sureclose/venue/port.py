@@ -33,6 +33,8 @@ class Purpose(StrEnum):
 
     CLOSE = "close"
     OBSERVE = "observe"
+    TIDY = "tidy"
+    """As OBSERVE, and without its patience: an outcome waits for it."""
 
 
 class ReducingOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,6 +193,11 @@ class Venue(Protocol):
 
     def told_none_rest(self, symbol: str) -> bool:
         """Whether nothing rests in the symbol, by the stream's word. Only worth as much as the stream: see that it delivers."""
+        ...
+
+    @property
+    def stream_delivers(self) -> bool:
+        """Whether the user data stream is alive, and no read has shown that it kept something back."""
         ...
 
     async def positions(self) -> list[Position]:

@@ -233,6 +233,7 @@ class BinanceRest:
     async def all_resting(self) -> list[RestingOrder]:
         """The resting orders of all symbols, which the stream's word is checked by."""
         requested_at = self.clock.earliest() if self.clock.measured else 0
+        self.resting_book.ask()
         conditional = await self._client.ask(
             list[AlgoOrderRow], ALL_OPEN_ALGO_ORDERS, [], purpose=Purpose.OBSERVE
         )
@@ -241,6 +242,11 @@ class BinanceRest:
         orders = [row.resting() for row in rows if row.rests]
         self.resting_book.check(orders, requested_at)
         return orders
+
+    @property
+    def stream_delivers(self) -> bool:
+        """See ``Venue``."""
+        return self.book.delivers
 
     def told_none_rest(self, symbol: str) -> bool:
         """See ``Venue``."""
@@ -330,10 +336,11 @@ class BinanceRest:
 
     async def _read_positions(self, symbol: str | None, purpose: Purpose = Purpose.CLOSE) -> list[Position]:
         query = [] if symbol is None else [("symbol", symbol)]
+        generation = self.book.generation
         reply = await self._client.read(POSITION_RISK, query, purpose)
         rows = decode(list[PositionRow], reply.body, POSITION_RISK.path)
         positions = [row.position(reply.requested_at) for row in rows]
-        self.book.check(positions, whole=symbol is None)
+        self.book.check(positions, whole=symbol is None, generation=generation)
         return positions
 
     async def dual_side(self) -> bool:

@@ -1,7 +1,7 @@
 """The alarms about single closes: parked, of unknown fate, stuck, refused, and orders without their reducing flag."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 import structlog
@@ -31,7 +31,6 @@ UNFLAGGED: Final = frozenset(
 )
 """Answers that a reducing order never gets: the venue did not see that it was one (Binance error codes)."""
 _ACCEPTED: Final = (TERMINAL_STATUSES | {"NEW", "PARTIALLY_FILLED"}) - {"REJECTED"}
-_CLOSED: Final = frozenset({OutcomeKind.FLAT, OutcomeKind.REDUCED, OutcomeKind.ALREADY_FLAT})
 
 
 class UnderWay(Protocol):
@@ -121,29 +120,14 @@ class CloseAlarms:
                 position_after="unknown" if report.position_after is None else plain(report.position_after),
                 client_order_ids=" ".join(report.client_order_ids),
             )
-        elif outcome.kind is OutcomeKind.REFUSED:
+        elif outcome.kind is OutcomeKind.REFUSED or _cut_short_by_a_code(report):
             self._positions.refused(report)
-        elif outcome.kind is OutcomeKind.SKIPPED and outcome.reason == "expired":
+        elif outcome.reason == "expired":
             self._positions.expired(report)
-        if report.left:
+        if report.left or report.unlisted:
             self._positions.left_over(report)
-        if outcome.kind not in _CLOSED:
-            cancelled = {*report.cancelled, *self._being_cancelled(plan_id)}
-            if cancelled:
-                self._positions.unprotected(report, sorted(cancelled))
-
-    def _being_cancelled(self, plan_id: str) -> Sequence[str]:
-        """Protective orders that may have been cancelled: it was begun, and not seen to the end."""
-        executing = self._engine()
-        for closing in () if executing is None else executing.under_way:
-            state = closing.state
-            if (
-                closing.plan_id == plan_id
-                and not isinstance(state, New)
-                and state.progress.clearing is not None
-            ):
-                return [order.client_order_id for order in state.progress.clearing.orders]
-        return ()
+        if report.cancelled and report.position_after != 0:
+            self._positions.unprotected(report, sorted(report.cancelled))
 
     def _parked(self, plan_id: str, what: str, **facts: str) -> None:
         remedy = f"see `sureclose trace {plan_id}` and the venue, then `sureclose resolve {plan_id}`"
@@ -226,6 +210,11 @@ class CloseAlarms:
 
     def _about(self, kind: AlarmKind) -> set[str]:
         return {key.subject for key in self._alarms.standing if key.kind is kind}
+
+
+def _cut_short_by_a_code(report: Report) -> bool:
+    """Whether the venue refused the rest of a close of which a part was filled; its code begins the reason."""
+    return report.outcome.kind is OutcomeKind.REDUCED and report.outcome.reason.startswith("-")
 
 
 def order_text(sending: Sending) -> str:

@@ -17,6 +17,7 @@ from sureclose.services.alarms.board import Alarms
 from sureclose.streams.wire import wait_set
 from sureclose.venue.clock import VenueClock
 from sureclose.venue.errors import VenueError
+from sureclose.venue.port import Purpose
 
 log = structlog.get_logger()
 
@@ -31,6 +32,10 @@ _OVER_AT_ZERO: Final = frozenset({AlarmKind.EXPIRED_OPEN, AlarmKind.REFUSED, Ala
 _VENUE: Final = "venue"
 
 
+_UNLISTED: Final = "unknown"
+"""What stands for leftovers that no list of could be read."""
+
+
 class Account(Protocol):
     """The venue, as far as these alarms go."""
 
@@ -40,7 +45,7 @@ class Account(Protocol):
         """All positions that are not zero; raises ``VenueError``."""
         ...
 
-    async def resting(self, symbol: str) -> list[RestingOrder]:
+    async def resting(self, symbol: str, purpose: Purpose) -> list[RestingOrder]:
         """All orders of a symbol that can still act; raises ``VenueError``."""
         ...
 
@@ -156,7 +161,7 @@ class PositionAlarms:
         )
 
     def left_over(self, report: Report) -> None:
-        """The position is closed, and reducing orders of it could not be cancelled."""
+        """The position is closed, and reducing orders of it could not be cancelled, or not be listed."""
         subject = str(Where(report.symbol, report.position_side))
         self._alarms.raise_(
             AlarmKind.LEFTOVER,
@@ -164,7 +169,7 @@ class PositionAlarms:
             f"reducing orders of {subject} outlived the position: they would close the next one",
             "cancel them at the venue; the alarm is over when they are gone",
             plan_id=report.plan_id,
-            left=" ".join(report.left),
+            left=" ".join(report.left) or _UNLISTED,
         )
 
     def _counted(self, key: AlarmKey) -> int:
@@ -190,12 +195,12 @@ class PositionAlarms:
     async def _read(self) -> None:
         known, expired = set(self._alarms.standing), dict(self._expired)
         self._news, news = False, self._news
-        begun = self._asked_at = self._monotonic()
+        self._asked_at = self._monotonic()
         try:
             held = await self._account.positions()
         except VenueError as error:
             self._news = self._news or news
-            self._failed(error, begun)
+            self._failed(error)
             return
         self._failing_since = None
         self._last_read = iso_ms(self._wall())
@@ -209,12 +214,14 @@ class PositionAlarms:
         for key in keys:
             alarm = self._alarms.standing.get(key)
             try:
-                listed = await self._account.resting(Where.parse(key.subject).symbol)
+                listed = await self._account.resting(Where.parse(key.subject).symbol, Purpose.OBSERVE)
             except VenueError as error:
                 log.debug("resting_orders_not_read", subject=key.subject, error=str(error))
                 continue
-            left = set() if alarm is None else set(alarm.facts.get("left", "").split())
-            gone = left.isdisjoint(order.client_order_id for order in listed)
+            left = "" if alarm is None else alarm.facts.get("left", "")
+            gone = set(left.split()).isdisjoint(order.client_order_id for order in listed)
+            if left == _UNLISTED:
+                gone = not any(order.reduces for order in listed)
             if gone and self._alarms.standing.get(key) == alarm:
                 self._alarms.clear(key.kind, key.subject)
 
@@ -245,14 +252,14 @@ class PositionAlarms:
             position=amounts,
         )
 
-    def _failed(self, error: VenueError, begun: float) -> None:
+    def _failed(self, error: VenueError) -> None:
         yields = self._yields(error)
         told = log.debug if yields or self._failing_since is not None else log.warning
         told("positions_not_read", error=str(error), code=error.code)
         if yields:
             return
         if self._failing_since is None:
-            self._failing_since = begun
+            self._failing_since = self._monotonic()
         failing = self._monotonic() - self._failing_since
         if failing >= self._blind_s:
             self._alarms.raise_(
