@@ -8,7 +8,6 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from sureclose.domain import facts
 from sureclose.domain.close import New, Progress, State, Unknown, Waiting
 from sureclose.domain.market import RestingOrder
 from sureclose.domain.outcome import OutcomeKind, Report
@@ -20,6 +19,7 @@ from sureclose.services.alarms.closes import UNFLAGGED, CloseAlarms, order_text
 from sureclose.services.alarms.positions import PositionAlarms
 from sureclose.services.metrics import Metrics, Witnesses
 from sureclose.streams.connection import Log
+from sureclose.venue.port import Purpose
 from tests.services.alarming import NOW, Told, World, running, until
 from tests.services.living import Clock, decision, ended, sending, well
 
@@ -99,7 +99,7 @@ class Nowhere:
     async def positions(self) -> list[Any]:
         raise AssertionError
 
-    async def resting(self, symbol: str) -> list[Any]:
+    async def resting(self, symbol: str, purpose: Purpose) -> list[Any]:
         raise AssertionError
 
     @property
@@ -312,29 +312,36 @@ def refused(**more: Any) -> Report:
     return msgspec.structs.replace(ended("p1", OutcomeKind.SKIPPED, "frozen"), **more)
 
 
-async def test_a_position_that_lost_its_protection_for_a_close_that_did_not_come_is_an_alarm(
-    bench: Bench,
+@pytest.mark.parametrize("kind", [OutcomeKind.SKIPPED, OutcomeKind.REFUSED, OutcomeKind.REDUCED])
+@pytest.mark.parametrize("left", [Decimal("0.25"), Decimal(-1), None])
+async def test_a_position_that_stands_without_its_protection_is_an_alarm_however_its_close_ended(
+    bench: Bench, left: Decimal | None, kind: OutcomeKind
 ) -> None:
-    bench.closes.ended(refused(cancelled=("stop-loss", "take-profit")))
-    assert bench.standing == {"UNPROTECTED:ETHUSDT"}
+    """Also after a part was closed as asked: the rest has lost its stop."""
+    outcome = ended("p1", kind).outcome
+    bench.closes.ended(refused(outcome=outcome, position_after=left, cancelled=("stop-loss", "take-profit")))
+    assert "UNPROTECTED:ETHUSDT" in bench.standing
     assert bench.facts(AlarmKind.UNPROTECTED, "ETHUSDT")["cancelled"] == "stop-loss take-profit"
     await bench.sink.count(1)
-    assert bench.sink.alarms[0]["level"] == "critical"
+    levels = {alarm["alarm"]: alarm["level"] for alarm in bench.sink.alarms}
+    assert levels.get("UNPROTECTED", "critical") == "critical"
 
 
-async def test_so_is_one_whose_protection_may_be_gone(bench: Bench) -> None:
-    """The close ended between the first cancellation and the list that would have shown what is gone."""
-    assert bench.engine is not None
-    clearing = facts.Clearing(why=facts.Why.BLOCKING, orders=(RESTING,))
-    bench.engine.has("p1", Waiting(progress("p1", clearing=clearing)))
-    bench.closes.ended(refused())
-    assert bench.facts(AlarmKind.UNPROTECTED, "ETHUSDT")["cancelled"] == "stop-loss"
+async def test_a_close_that_is_cut_short_says_so_as_one_that_never_began(bench: Bench) -> None:
+    cut = ended("p1", OutcomeKind.REDUCED, "-2019 Margin is insufficient.")
+    bench.closes.ended(cut)
+    assert bench.standing == {"REFUSED:ETHUSDT"}
+
+
+async def test_leftovers_that_could_not_be_listed_are_a_warning_too(bench: Bench) -> None:
+    bench.closes.ended(refused(outcome=ended("p1").outcome, unlisted=True))
+    assert bench.facts(AlarmKind.LEFTOVER, "ETHUSDT")["left"] == "unknown"
 
 
 async def test_cancelled_orders_of_a_close_that_came_are_no_alarm_and_those_left_over_are_a_warning(
     bench: Bench,
 ) -> None:
-    for kind in (OutcomeKind.FLAT, OutcomeKind.REDUCED, OutcomeKind.ALREADY_FLAT):
+    for kind in (OutcomeKind.FLAT, OutcomeKind.ALREADY_FLAT):
         bench.closes.ended(refused(outcome=ended("p1", kind).outcome, cancelled=("stop-loss",)))
     assert bench.standing == set()
     bench.closes.ended(refused(outcome=ended("p1").outcome, left=("stop-loss",)))

@@ -16,6 +16,7 @@ from sureclose.services.alarms.positions import AGAIN_S, SOON_S, PositionAlarms,
 from sureclose.streams.connection import Log
 from sureclose.venue.clock import Sample, VenueClock
 from sureclose.venue.errors import VenueError, VenueUnreachable
+from sureclose.venue.port import Purpose
 from tests.services.alarming import NOW, Told, World, running, until
 from tests.services.living import Clock, ended, sending
 from tests.services.test_alarm_closes import RESTING
@@ -62,7 +63,7 @@ class Account:
             if Decimal(amount)
         ]
 
-    async def resting(self, symbol: str) -> list[RestingOrder]:
+    async def resting(self, symbol: str, purpose: Purpose) -> list[RestingOrder]:
         if self.fails is not None:
             raise self.fails
         return [order for order in self.listed if order.symbol == symbol]

@@ -25,7 +25,7 @@ class Told:
         self.clock.add([Sample(self.at, self.at, NOW)])
         self.book = PositionBook(self.clock, self.seconds, fresh_ms=FRESH_MS)
         self.book.follow(lambda: self.heard_at)
-        self.book.check([row("3")], whole=True)
+        self.book.check([row("3")], whole=True, generation=self.book.generation)
 
     def seconds(self) -> float:
         return self.at
@@ -72,7 +72,7 @@ def test_the_stream_never_proves_flat(told: Told) -> None:
 
 
 def test_a_row_that_reads_zero_is_not_told_either(told: Told) -> None:
-    told.book.check([row("0")], whole=True)
+    told.book.check([row("0")], whole=True, generation=told.book.generation)
     assert told.amount() is None
 
 
@@ -92,7 +92,7 @@ def test_after_a_reconnect_nothing_is_told_before_all_positions_were_read(told: 
     told.book.forget()
     told.tell("2")
     assert told.amount() is None
-    told.book.check([row("2")], whole=True)
+    told.book.check([row("2")], whole=True, generation=told.book.generation)
     assert told.amount() == 2
 
 
@@ -111,9 +111,11 @@ def test_two_states_of_one_millisecond_are_neither_believed(told: Told) -> None:
 def test_a_read_that_shows_what_the_stream_should_have_told_long_ago_ends_its_credit_for_a_while(
     told: Told,
 ) -> None:
-    told.book.check([row("1", at=NOW, requested_at=NOW + LATE_MS + 1)], whole=True)
+    told.book.check(
+        [row("1", at=NOW, requested_at=NOW + LATE_MS + 1)], whole=True, generation=told.book.generation
+    )
     assert told.amount() is None
-    told.book.check([row("1", at=NOW)], whole=True)
+    told.book.check([row("1", at=NOW)], whole=True, generation=told.book.generation)
     assert told.amount() is None, "it was late once and may be again"
     told.at += DISTRUST_S
     told.heard_at = told.at
@@ -121,5 +123,14 @@ def test_a_read_that_shows_what_the_stream_should_have_told_long_ago_ends_its_cr
 
 
 def test_a_read_that_is_only_a_little_ahead_of_the_stream_is_believed(told: Told) -> None:
-    told.book.check([row("1", at=NOW, requested_at=NOW + LATE_MS)], whole=True)
+    told.book.check(
+        [row("1", at=NOW, requested_at=NOW + LATE_MS)], whole=True, generation=told.book.generation
+    )
     assert told.amount() == 1
+
+
+def test_a_read_that_was_begun_before_another_connection_says_nothing(told: Told) -> None:
+    begun = told.book.generation
+    told.book.forget()
+    told.book.check([row("3")], whole=True, generation=begun)
+    assert told.amount() is None

@@ -1,4 +1,4 @@
-"""What the stream tells of positions and resting orders, and when it is not believed."""
+"""What the stream tells of resting orders, when it is not believed, and what sharpens the venue's clock."""
 
 from decimal import Decimal
 
@@ -28,7 +28,11 @@ class Stage:
         self.resting = RestingBook(lambda: self.steady)
 
     def read(self, *rows: Position, whole: bool = True) -> None:
-        self.book.check(rows, whole=whole)
+        self.book.check(rows, whole=whole, generation=self.book.generation)
+
+    def listed(self, orders: list[RestingOrder], requested_at: int) -> None:
+        self.resting.ask()
+        self.resting.check(orders, requested_at)
 
     def told(self, side: PositionSide = PositionSide.BOTH) -> Decimal | None:
         position = self.book.position("BTCUSDT", side)
@@ -61,80 +65,10 @@ def event(amount: str, at: int) -> AccountUpdate:
     return AccountUpdate(positions=(changed,), reason="ORDER", time=at, event_time=at)
 
 
-def test_a_position_is_told_once_all_were_read_on_this_connection(stage: Stage) -> None:
-    assert stage.told() is None
-    stage.book.take(event("1", NOW - 10))
-    assert stage.told() is None
-    stage.read(row("1", NOW - 10))
-    assert stage.told() == 1
-
-
 def test_an_event_that_overtook_the_read_is_not_lost(stage: Stage) -> None:
     stage.book.take(event("2", NOW - 10))
     stage.read(row("1", NOW - 500, asked=NOW - 400))
     assert stage.told() == 2
-
-
-def test_what_is_told_says_that_it_was_and_as_of_when(stage: Stage) -> None:
-    stage.read(row("1"))
-    stage.steady, stage.heard = 100.5, 100.2
-    position = stage.book.position("BTCUSDT", PositionSide.BOTH)
-    assert position is not None
-    assert position.told
-    assert NOW + 190 <= position.requested_at <= NOW + 200
-
-
-def test_flat_is_never_told(stage: Stage) -> None:
-    stage.read(row("0"))
-    assert stage.told() is None
-    stage.read(row("1"))
-    stage.book.take(event("0", NOW + 1))
-    assert stage.told() is None
-
-
-def test_a_connection_not_heard_for_a_while_tells_nothing(stage: Stage) -> None:
-    stage.read(row("1"))
-    stage.steady = 101.001
-    assert stage.told() is None
-    stage.heard = None
-    stage.steady = 100.0
-    assert stage.told() is None
-
-
-def test_a_new_connection_knows_nothing_of_the_old_one(stage: Stage) -> None:
-    stage.read(row("1"))
-    stage.book.forget()
-    assert stage.told() is None
-
-
-def test_a_read_that_shows_what_the_stream_kept_back_ends_the_trust(stage: Stage) -> None:
-    stage.read(row("1"))
-    stage.read(row("3", NOW - 1_500), whole=False)
-    assert stage.told() is None
-    stage.read(row("3", NOW - 1_500))
-    assert stage.told() is None, "it is not believed for a while, whatever is read"
-    stage.steady = stage.heard = 100.0 + DISTRUST_S
-    assert stage.told() == 3
-
-
-def test_a_read_of_what_is_still_on_its_way_is_taken_over(stage: Stage) -> None:
-    stage.read(row("1"))
-    stage.read(row("3", NOW - 200), whole=False)
-    assert stage.told() == 3
-    stage.book.take(event("3", NOW - 200))
-    assert stage.told() == 3
-
-
-def test_an_older_event_changes_nothing(stage: Stage) -> None:
-    stage.read(row("3", NOW - 200))
-    stage.book.take(event("1", NOW - 300))
-    assert stage.told() == 3
-
-
-def test_two_states_of_one_millisecond_are_both_forgotten(stage: Stage) -> None:
-    stage.read(row("3", NOW - 200))
-    stage.book.take(event("2", NOW - 200))
-    assert stage.told() is None
 
 
 def test_the_sides_of_a_hedge_account_are_told_apart(stage: Stage) -> None:
@@ -184,7 +118,7 @@ def update(order_id: int, status: str) -> OrderUpdate:
 
 def test_nothing_rests_where_a_list_and_the_stream_say_so(stage: Stage) -> None:
     assert not stage.resting.has_none("BTCUSDT"), "no list was read yet"
-    stage.resting.check([], NOW)
+    stage.listed([], NOW)
     assert stage.resting.has_none("BTCUSDT")
     stage.resting.take(update(1, "NEW"))
     assert not stage.resting.has_none("BTCUSDT")
@@ -194,7 +128,7 @@ def test_nothing_rests_where_a_list_and_the_stream_say_so(stage: Stage) -> None:
 
 
 def test_conditional_orders_count_and_number_apart(stage: Stage) -> None:
-    stage.resting.check([resting(1, conditional=True)], NOW)
+    stage.listed([resting(1, conditional=True)], NOW)
     stage.resting.take(update(1, "CANCELED"))
     assert not stage.resting.has_none("BTCUSDT")
     stage.resting.take(AlgoUpdate(symbol="BTCUSDT", algo_id=1, ended=True))
@@ -202,16 +136,38 @@ def test_conditional_orders_count_and_number_apart(stage: Stage) -> None:
 
 
 def test_a_list_with_an_order_that_was_never_told_ends_the_trust(stage: Stage) -> None:
-    stage.resting.check([], NOW)
-    stage.resting.check([resting(7, at=NOW - 200)], NOW)
+    stage.listed([], NOW)
+    stage.listed([resting(7, at=NOW - 200)], NOW)
     assert not stage.resting.has_none("BTCUSDT")
     assert stage.resting.has_none("ETHUSDT"), "its event may still be on its way"
-    stage.resting.check([resting(8)], NOW)
+    stage.listed([resting(8)], NOW)
     assert not stage.resting.has_none("ETHUSDT")
     stage.steady += DISTRUST_S
     assert not stage.resting.has_none("ETHUSDT"), "no list was read since"
-    stage.resting.check([], NOW)
+    stage.listed([], NOW)
     assert stage.resting.has_none("ETHUSDT")
+
+
+def test_what_a_list_does_not_show_any_more_is_gone(stage: Stage) -> None:
+    stage.listed([resting(1)], NOW)
+    stage.listed([], NOW)
+    assert stage.resting.has_none("BTCUSDT"), "its end was not told"
+
+
+def test_an_order_that_ends_while_the_list_is_read_is_no_lost_event(stage: Stage) -> None:
+    stage.listed([], NOW)
+    stage.resting.ask()
+    stage.resting.take(update(1, "NEW"))
+    stage.resting.take(update(1, "CANCELED"))
+    stage.resting.check([resting(1)], NOW)
+    assert stage.resting.has_none("BTCUSDT")
+
+
+def test_a_list_that_was_begun_before_another_connection_says_nothing(stage: Stage) -> None:
+    stage.resting.ask()
+    stage.resting.forget()
+    stage.resting.check([], NOW)
+    assert not stage.resting.has_none("BTCUSDT")
 
 
 # The clock -----------------------------------------------------------------------------------------------------------
