@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import sureclose
 from sureclose.domain.market import Class
 from sureclose.domain.words import Mode, PositionSide, Side
-from sureclose.services.alarm_closes import UNFLAGGED
+from sureclose.services.alarms.closes import UNFLAGGED
 from sureclose.venue.codes import CODES
 from sureclose.venue.environments import VenueSettings, addresses
 from sureclose.venue.limits import Limits

@@ -240,7 +240,7 @@ MUTANTS: Final = (
         name="lets reads that observe use up the weight that closes need",
         rule="section 5",
         file="venue/limits.py",
-        old="share = self._share if purpose is Purpose.OBSERVE else 1.0",
+        old="share = 1.0 if purpose is Purpose.CLOSE else self._share",
         new="share = 1.0",
         tests=(_LIMITS + "test_reads_that_observe_yield_before_reads_that_close",),
     ),
