@@ -158,9 +158,21 @@ def concluded(step: steps.Step) -> str:
 
 
 def flat_to_the_end(step: steps.Step) -> steps.Step:
-    """A flat read is believed after a look at the trades; here there are none, and no order is left behind."""
+    """A flat read is believed after two looks at the trades; here there are none, and no order is left behind."""
     assert isinstance(step.effect, steps.ReadHistory)
-    return tidied(after(step.state, history_read(step.effect.position)))
+    flat = step.effect.position
+    step = after(step.state, history_read(flat))
+    if isinstance(step.effect, steps.ReadPosition):
+        assert step.effect.delay == POLICY.spread
+        later = msgspec.structs.replace(flat, requested_at=flat.requested_at + POLICY.spread)
+        step = after(step.state, read(later), history_read(later))
+    return tidied(step)
+
+
+def flat_already(state: State) -> State:
+    """As if the position had been read flat long before."""
+    assert isinstance(state, Waiting)
+    return msgspec.structs.replace(state, flat_at=1)
 
 
 def tidied(step: steps.Step) -> steps.Step:

@@ -18,6 +18,7 @@ from tests.domain.test_close_rules import (
     admitted,
     after,
     concluded,
+    flat_already,
     order,
     position,
     read,
@@ -137,7 +138,7 @@ def test_a_close_that_one_order_emptied_counts_it_however_late_it_shows(script: 
 
 
 def test_who_closed_the_position_is_asked_again_while_it_does_not_show() -> None:
-    state: Waiting = waiting()
+    state = flat_already(waiting())
     for _ in range(POLICY.patience):
         step = after(state, history_read(FLAT, CLOSED, closed_by=None))
         assert isinstance(step.effect, steps.ReadPosition)
@@ -149,8 +150,17 @@ def test_who_closed_the_position_is_asked_again_while_it_does_not_show() -> None
 
 
 def test_a_position_that_never_traded_is_not_asked_about_again() -> None:
-    step = after(waiting(), history_read(FLAT, closed_by=None))
+    step = after(flat_already(waiting()), history_read(FLAT, closed_by=None))
     assert isinstance(step.effect, steps.ReadResting)
+
+
+def test_flat_on_arrival_is_said_twice_before_it_burns_the_id() -> None:
+    """Position and trades can lag together, and agree on what was before the position was opened."""
+    flat = position("0", at=0, requested_at=START)
+    step = after(waiting(), read(flat), history_read(flat, closed_by=None))
+    assert step.effect == steps.ReadPosition(delay=POLICY.spread)
+    caught_up = read(position("10", at=START - 200, requested_at=START + POLICY.spread))
+    assert isinstance(after(step.state, caught_up).effect, steps.PassGate)
 
 
 @pytest.mark.parametrize(("client", "cause"), BY_THE_VENUE)

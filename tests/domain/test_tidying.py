@@ -18,6 +18,7 @@ from tests.domain.test_close_rules import (
     admitted,
     after,
     concluded,
+    flat_already,
     history_read,
     order,
     position,
@@ -44,7 +45,7 @@ def left(history: History) -> tuple[str, ...]:
 
 def tidying(flat: Position = FLAT) -> Tidying:
     """Flat on arrival, and what rests is asked for."""
-    step = after(waiting(), read(flat), history_read(flat))
+    step = after(flat_already(waiting()), read(flat), history_read(flat))
     assert isinstance(step.state, Tidying)
     assert step.effect == steps.ReadResting(why=Why.LEFTOVER, position=flat, rules=RULES)
     return step.state
@@ -147,7 +148,7 @@ def test_a_crash_among_cancels_ends_in_the_same_outcome() -> None:
 
 def test_an_order_of_ours_that_shows_up_among_cancels_is_followed_first() -> None:
     known: list[facts.AnyFact] = [admitted(), sized(), sending(1), facts.NotSent(attempt=1, reason="?")]
-    step = after(fold(known), read(FLAT), history_read(FLAT))
+    step = after(flat_already(fold(known)), read(FLAT), history_read(FLAT))
     assert isinstance(step.state, Tidying)
     step = after(step.state, seen(order(1)))
     assert isinstance(step.state, Working)
@@ -175,7 +176,7 @@ def test_that_nothing_could_be_listed_is_told() -> None:
 
 def test_what_was_left_before_an_order_showed_up_is_not_told_when_it_is_gone_by_then() -> None:
     known: list[facts.AnyFact] = [admitted(), sized(), sending(1), facts.NotSent(attempt=1, reason="?")]
-    step = after(fold(known), read(FLAT), history_read(FLAT), resting(STOP))
+    step = after(flat_already(fold(known)), read(FLAT), history_read(FLAT), resting(STOP))
     assert isinstance(step.effect, steps.CancelResting)
     step = after(step.state, steps.GateRefused(now=START, reason="frozen"))
     assert concluded(step) == "ALREADY_FLAT"

@@ -10,7 +10,8 @@ from sureclose.domain.facts import NotSent, Sized
 from sureclose.domain.ids import client_order_id_for
 from sureclose.domain.planning import planned_id
 from sureclose.domain.words import PositionSide
-from sureclose.services.closing import STALE_POSITION_MS, urgency_of
+from sureclose.services.closing import STALE_POSITION_MS
+from sureclose.services.posting import urgency_of
 from sureclose.streams.connection import Log
 from sureclose.venue.port import Urgency
 from tests.services.closings import ACCOUNT, POLICY, RECV_WINDOW, SYMBOL, Executor, executing

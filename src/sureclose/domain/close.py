@@ -119,6 +119,8 @@ class New(msgspec.Struct, frozen=True):
 class Waiting(msgspec.Struct, frozen=True):
     progress: Progress
     tries: int = 0
+    flat_at: int = 0
+    """When the venue was first asked, venue milliseconds, and said flat ever since."""
 
 
 class InFlight(msgspec.Struct, frozen=True):

@@ -135,8 +135,14 @@ def _sized_or_gated(
         if incomplete or _nameless(event) or behind(position, history):
             return again(state, policy)
     if position.amount == 0:
+        doubtful = not state.flat_at or position.requested_at - state.flat_at < policy.spread
+        if doubtful and progress.refused_with not in BLOCKED:
+            # Position and trades can lag together: flat on arrival burns the id, so it has to be said twice.
+            seen = msgspec.structs.replace(state, flat_at=state.flat_at or position.requested_at)
+            return Step(seen, (), standing(seen, policy, policy.spread))
         cause = closed_by(event.closed_by) if isinstance(event, steps.HistoryRead) else ""
         return flat(progress, OutcomeKind.ALREADY_FLAT, position, rules, policy, cause)
+    state = msgspec.structs.replace(state, flat_at=0)
     if expired(progress, event.now):
         return stop(progress, "expired")
     if progress.ending:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import structlog
 
@@ -24,6 +25,9 @@ from sureclose.venue.stream_events import (
 from sureclose.venue.user_stream import UserStream
 
 log = structlog.get_logger()
+
+_SETTLED_S: Final = 10.0
+"""How long a connection has lasted before the lists that weigh most are read."""
 
 
 class Listening:
@@ -51,6 +55,7 @@ class Listening:
         self._doubt = ""
         self._unread_since: float | None = session.monotonic()
         self._unread_why = ""
+        self._new_connection = False
         self._connected_positions, self._connected_resting = asyncio.Event(), asyncio.Event()
 
     @property
@@ -71,29 +76,37 @@ class Listening:
         await self._check(self._positions, every, self._connected_positions)
 
     async def check_resting(self) -> None:
-        """The same of resting orders."""
+        """The same of resting orders, once a connection has lasted: processes that start often must not spend the weight."""
         every = self._session.venue_settings.resting_check_ms
-        await self._check(self._session.venue.all_resting, every, self._connected_resting)
+        await self._check(self._session.venue.all_resting, every, self._connected_resting, _SETTLED_S)
 
     async def _check(
-        self, read: Callable[[], Awaitable[object]], every_ms: int, connected: asyncio.Event
+        self,
+        read: Callable[[], Awaitable[object]],
+        every_ms: int,
+        connected: asyncio.Event,
+        settled_s: float = 0.0,
     ) -> None:
         """At intervals, and at each new connection: nothing that happened before one is told again."""
-        stopped = asyncio.create_task(self._stop.wait())
+        while not self._stop.is_set():
+            connected.clear()
+            if settled_s and await self._either(connected, settled_s):
+                continue
+            try:
+                await read()
+            except VenueError as error:
+                log.debug("stream_not_checked", error=str(error))
+            await self._either(connected, every_ms / 1000)
+
+    async def _either(self, connected: asyncio.Event, seconds: float) -> bool:
+        """Whether a connection was made, or we are to stop, within so many seconds."""
+        waits = [asyncio.create_task(event.wait()) for event in (self._stop, connected)]
         try:
-            while not self._stop.is_set():
-                connected.clear()
-                try:
-                    await read()
-                except VenueError as error:
-                    log.debug("stream_not_checked", error=str(error))
-                again = asyncio.create_task(connected.wait())
-                await asyncio.wait(
-                    {stopped, again}, timeout=every_ms / 1000, return_when=asyncio.FIRST_COMPLETED
-                )
-                again.cancel()
+            done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            return bool(done)
         finally:
-            stopped.cancel()
+            for wait in waits:
+                wait.cancel()
 
     async def _hear(self, event: StreamEvent) -> None:
         match event:
@@ -101,6 +114,7 @@ class Listening:
                 self._down_since = None
                 self._doubt = ""
                 self._forget()
+                self._new_connection = True
                 self._connected_positions.set()
                 self._connected_resting.set()
             case Disconnected() if self._stop.is_set():
@@ -138,6 +152,10 @@ class Listening:
                 self._unread_since = self._session.monotonic()
             raise
         self._unread_since, self._unread_why = None, ""
+        if self._new_connection:
+            self._new_connection = False
+            amounts = {position.symbol: format(position.amount, "f") for position in held}
+            log.info("snapshot", positions=amounts)
         return held
 
     def _forget(self) -> None:

@@ -23,6 +23,7 @@ from sureclose.domain.outcome import OutcomeKind, Report
 from sureclose.domain.planning import planned_id
 from sureclose.domain.policy import Policy
 from sureclose.domain.report import report_of
+from sureclose.domain.sameness import CLOCK_DOUBT_MS
 from sureclose.domain.words import PositionSide
 from sureclose.journal.lease import Lease
 from sureclose.journal.store import Announcement, Chain, Fenced, Journal, Verdict
@@ -31,11 +32,11 @@ from sureclose.services.fault_points import FaultPoint, reach
 from sureclose.services.heard import FILLS_GRACE_S, Heard
 from sureclose.services.lanes import Lane, Lanes
 from sureclose.services.observing import Observer, Read
-from sureclose.services.posting import answer_word, post
+from sureclose.services.posting import answer_word, post, urgency_of
 from sureclose.services.witness import Witness
 from sureclose.streams.clock import LogClock
 from sureclose.venue.errors import VenueError
-from sureclose.venue.port import ReducingOrder, Urgency, Venue
+from sureclose.venue.port import ReducingOrder, Venue
 
 log = structlog.get_logger()
 
@@ -47,7 +48,6 @@ STALE_POSITION_MS = 1_000
 """How old a position read may be when the gate is passed: several round trips, less than anything waits for limits."""
 _ON_THE_WAY = steps.PassGate | steps.Send | steps.ReadPosition | steps.ReadHistory
 """What may be done while an order slot is held: what leads to the order."""
-_PANIC = frozenset({"EMERGENCY_SL_CLOSE"})
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,7 +272,10 @@ class Closing:
             return None
         if state.progress.attempts or not state.progress.full or self._slot_held:
             return None
-        return self._tools.venue.told(self.decision.symbol, self.decision.position_side)
+        decision = self.decision
+        # What may have become of the position of an older wish is looked up.
+        young = self._now() - decision.origin_at <= CLOCK_DOUBT_MS and decision.position_update_time is None
+        return self._tools.venue.told(decision.symbol, decision.position_side) if young else None
 
     async def _cancel(self, effect: steps.CancelResting) -> steps.AnyEvent:
         """Cancel, when the log says that this close may, and list what rests then. What fails shows in that list."""
@@ -440,10 +443,3 @@ class Closing:
         """How far the venue's clock is ahead of the one that stamped the decision, in milliseconds."""
         clock = self._tools.venue.clock
         return clock.now() - self._now() if clock.measured else 0
-
-
-def urgency_of(decision: Decision) -> Urgency:
-    """Who goes first where the venue's order limits bind: what protects, then full closes, then parts."""
-    if decision.action in _PANIC:
-        return Urgency.PANIC
-    return Urgency.FULL if decision.quantity is None and decision.fraction == 1 else Urgency.PARTIAL

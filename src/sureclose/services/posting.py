@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import Final
 
 from sureclose.domain import steps
+from sureclose.domain.events import Decision
 from sureclose.domain.facts import Via
 from sureclose.domain.market import OrderReport, Refusal
 from sureclose.services.heard import Heard
 from sureclose.venue.errors import Unanswered
-from sureclose.venue.port import NotSent, ReducingOrder, Venue
+from sureclose.venue.port import NotSent, ReducingOrder, Urgency, Venue
 
+_PANIC: Final = frozenset({"EMERGENCY_SL_CLOSE"})
 ANSWER_GRACE_S: Final = 0.25
 """How long the answer may lag behind the stream's word that the order has ended, before it is not waited for."""
 
@@ -62,3 +64,10 @@ def answer_word(event: steps.AnyEvent) -> str:
             return "UNKNOWN"
         case _:
             return "NOT_SENT"
+
+
+def urgency_of(decision: Decision) -> Urgency:
+    """Who goes first where the venue's order limits bind: what protects, then full closes, then parts."""
+    if decision.action in _PANIC:
+        return Urgency.PANIC
+    return Urgency.FULL if decision.quantity is None and decision.fraction == 1 else Urgency.PARTIAL

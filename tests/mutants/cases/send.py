@@ -229,7 +229,7 @@ MUTANTS: Final = (
     Mutant(
         name="gives what protects the urgency of a part",
         rule="section 5",
-        file="services/closing.py",
+        file="services/posting.py",
         old="    if decision.action in _PANIC:\n        return Urgency.PANIC\n",
         new="    if decision.action in _PANIC:\n        return Urgency.PARTIAL\n",
         tests=(

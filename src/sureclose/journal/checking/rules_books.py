@@ -44,9 +44,8 @@ def _differs(attempt: Attempt, order: BookOrder, bounds: Bounds) -> Iterator[str
     sending = attempt.sending
     if order.side is not sending.side:
         yield f"is a {order.side}, and SENDING says {sending.side}"
-    # The venue may cut a reduce-only LIMIT order down to the position; a MARKET order is as it was sent.
-    cut = sending.limit_price is not None and order.orig_qty < sending.quantity
-    if order.orig_qty != sending.quantity and not cut:
+    # The venue may cut a reducing order down to what is left of the position when it arrives.
+    if order.orig_qty > sending.quantity or not order.orig_qty:
         yield f"is for {order.orig_qty}, and SENDING says {sending.quantity}"
     if order.position_side is not sending.position.position_side:
         yield f"is for {order.position_side}, and SENDING says {sending.position.position_side}"
