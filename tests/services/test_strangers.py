@@ -37,7 +37,7 @@ class Alarmed:
         self.raised = asyncio.Event()
 
     def breach(self, subject: str, what: str, facts: Mapping[str, object]) -> None:
-        self.subjects.append(subject)
+        self.subjects.append(f"{subject} {facts['client_order_id']}")
         self.raised.set()
 
 
@@ -57,4 +57,4 @@ async def test_an_order_of_our_prefix_that_the_journal_never_sent_is_a_breach(
         await alarms.raised.wait()
     stop.set()
     await watching
-    assert alarms.subjects == ["sc-strange"]
+    assert alarms.subjects == ["BTCUSDT sc-strange"], "one alarm a symbol, however many orders there are"

@@ -15,7 +15,7 @@ from sureclose.domain.words import PositionSide, Side
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something happened. ``now`` is the wall clock of this process, which ages are judged by.
+    """Something happened. ``now`` is the log's clock, which ages are judged by.
 
     ``ahead`` is how far the venue's clock is ahead of it; both are milliseconds.
     """

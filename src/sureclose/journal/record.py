@@ -16,7 +16,7 @@ class ChainBroken(Exception):
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
-    """What is hashed. ``at`` is the writer's wall clock in milliseconds, ``previous`` the hash before, or empty."""
+    """What is hashed. ``at`` is the log's clock in milliseconds, as the writer knew it, ``previous`` the hash before, or empty."""
 
     schema: int = SCHEMA
     account: str

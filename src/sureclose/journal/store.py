@@ -70,7 +70,7 @@ class Chain:
         """When the first of them were noted; the others are as old as their writing."""
 
     def note(self, known: Iterable[AnyFact], at: int) -> None:
-        """Facts to be written later, with the time at which they became known (wall clock milliseconds)."""
+        """Facts to be written later, with the time at which they became known (the log's milliseconds)."""
         for fact in known:
             self.unwritten.append(fact)
             self.noted_at.append(at)
@@ -91,7 +91,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 class Journal:
-    """The journal of one account. ``wall`` gives wall clock milliseconds for the records' own times."""
+    """The journal of one account. ``wall`` gives the log's milliseconds for the records' own times."""
 
     def __init__(self, wire: Wire, keys: Keys, wall: Callable[[], int]) -> None:
         self._wire = wire

@@ -8,7 +8,7 @@ from sureclose.streams.wire import Wire
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
-    """One executor under one lease. Times are wall clock milliseconds; ``started_at`` is the process's own start.
+    """One executor under one lease. Times are the log's milliseconds; ``started_at`` is the process's own start.
 
     ``first_read_at`` is when the first entry of this lease was in hand, 0 before that.
     """

@@ -50,7 +50,7 @@ class Alarms:
     """The alarms of one account as one process sees them.
 
     ``raise_``, ``breach`` and ``clear`` may be called at any time, also between an order and its record: they neither
-    wait nor raise, and ``run`` does the rest. ``leads`` says whether this process executes. ``wall`` gives wall clock
+    wait nor raise, and ``run`` does the rest. ``leads`` says whether this process executes. ``wall`` gives the log's
     milliseconds, ``monotonic`` seconds.
     """
 

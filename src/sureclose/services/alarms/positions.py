@@ -87,7 +87,7 @@ class PositionAlarms:
     """Reads the account's positions at intervals while this process executes.
 
     One read serves every alarm. ``leads`` says whether this process executes, ``stream`` how the user data stream is,
-    for people. ``wall`` gives wall clock milliseconds, ``monotonic`` seconds.
+    for people. ``wall`` gives the log's milliseconds, ``monotonic`` seconds.
     """
 
     def __init__(

@@ -54,10 +54,10 @@ class Strangers:
                 continue
             if plan is None:
                 self._alarms.breach(
-                    order.client_order_id,
+                    order.symbol,
                     f"an order of our prefix in {order.symbol} is not in the journal",
                     {
-                        "symbol": order.symbol,
+                        "client_order_id": order.client_order_id,
                         "side": str(order.side),
                         "order_id": str(order.order_id),
                         "status": order.status,

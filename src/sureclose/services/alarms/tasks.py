@@ -15,7 +15,7 @@ SETTLED_S: Final = 30.0
 
 
 class TaskAlarms:
-    """Looks at the tasks of this process. ``tasks`` is ``Supervisor.tasks``; ``wall`` gives wall clock milliseconds."""
+    """Looks at the tasks of this process. ``tasks`` is ``Supervisor.tasks``; ``wall`` gives the log's milliseconds."""
 
     def __init__(
         self,
