@@ -63,7 +63,7 @@ def test_books_that_agree_are_no_violation_and_other_orders_are_listed(close: St
     [
         (Rule.I1, {"time": START - 60_000}),
         (Rule.I1, {"time": START + 60_000}),
-        (Rule.I1, {"origQty": "2.999"}),
+        (Rule.I1, {"origQty": "3.001"}),
         (Rule.I1, {"positionSide": "LONG"}),
         (Rule.I1, {"type": "LIMIT"}),
         (Rule.I5, {"reduceOnly": False}),

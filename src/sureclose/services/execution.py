@@ -61,7 +61,7 @@ class ExecutionService:
     ) -> None:
         self._log = connection
         self._wire: Wire = connection.commands()
-        self._lease_wire: Wire = connection.reader()
+        self._lease_wire = connection.reader()
         """A connection of its own: a burst of closes must not keep the lease from being renewed."""
         self._wiring = wiring
         self._settings = settings
@@ -102,6 +102,12 @@ class ExecutionService:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set; then what is under way is finished first, for as long as the settings allow."""
+        try:
+            await self._reign(stop)
+        finally:
+            await self._lease_wire.aclose()
+
+    async def _reign(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
                 taken = await lease.take(self._lease_wire, self.keys, self._worker)
