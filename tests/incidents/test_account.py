@@ -1,6 +1,5 @@
 """What concerns the whole account: its mode, clock, limits, stream and keys, and who else trades on it."""
 
-import asyncio
 import json
 import signal
 from decimal import Decimal
@@ -10,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.acceptance.world import PREFIX, QUICK, Held, eventually, token
+from tests.acceptance.world import PREFIX, QUICK, Done, Held, eventually, token
 from tests.incidents.plays import Stage, alone, effect, sent
 from tests.incidents.staged import staged
 from tests.incidents.wiretap import wiretap
@@ -367,9 +366,12 @@ async def test_incident_115_orders_of_another_bot_are_reported_as_foreign_and_th
         assert report.code == 0, report
         assert [one["client_order_id"] for one in report.document["foreign"]] == [theirs]
         await stage.venue.signed("POST", "/fapi/v1/order", **order, newClientOrderId=f"{PREFIX}{token()}")
-        await asyncio.sleep(2.1)
-        report = await stage.world.command("verify", "--venue", "--json")
-        assert report.code == 1, report
+
+        async def violated() -> Done | None:
+            found = await stage.world.command("verify", "--venue", "--json")
+            return found if found.code == 1 else None
+
+        report = await eventually("verify tells of the order that nobody sent", violated)
         assert "I9" in {check["rule"] for check in report.document["checks"] if check["violations"]}
 
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sureclose.venue.clock import DRIFT, Sample, VenueClock, steady_seconds, wall_ms
+from sureclose.domain.times import DRIFT
+from sureclose.venue.clock import Sample, VenueClock, steady_seconds, wall_ms
 from sureclose.venue.errors import ClockUnknown
 
 START = 1_795_283_737_000

@@ -4,6 +4,9 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+DRIFT: Final = 0.0005
+"""How far a local clock may run off per unit of time: Linux slews its clocks by at most 500 ppm (adjtimex)."""
+
 LONGEST_EXPIRY_MS: Final = 24 * 3600 * 1000
 """How far ahead ``expires_at`` may lie. Dedupe keys must outlive every approval, so there has to be a longest one."""
 

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from redis.exceptions import RedisError
 
-from sureclose.domain.times import CLOCK_TOLERANCE_MS
+from sureclose.domain.times import CLOCK_TOLERANCE_MS, DRIFT
 from sureclose.streams.wire import Wire, id_key, wait_set
 
 MEASURE_EVERY_S: Final = 2.0
@@ -23,8 +23,6 @@ STEP_MS: Final = 1_000
 """What a measurement must be off, beyond both error bounds, to be a step. Less is corrected and spoils no age."""
 IN_STEP_MS: Final = 100
 """How far the id of an entry just read may be off the estimate: a few round trips, and a busy process."""
-DRIFT: Final = 0.0005
-"""How far a clock may run off per unit of time: Linux slews its clocks by at most 500 ppm (adjtimex)."""
 
 _log = structlog.get_logger(__name__)
 

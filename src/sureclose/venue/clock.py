@@ -7,10 +7,8 @@ from typing import Final
 
 import msgspec
 
+from sureclose.domain.times import DRIFT
 from sureclose.venue.errors import ClockUnknown
-
-DRIFT: Final = 0.0005
-"""How far a local clock may run off per unit of time: Linux slews its clocks by at most 500 ppm (adjtimex)."""
 
 SANE_MS: Final = range(1_500_000_000_000, 10_000_000_000_000)
 """Venue times we believe: milliseconds from 2017 to 2286; seconds and microseconds fall outside."""
