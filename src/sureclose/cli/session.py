@@ -1,5 +1,6 @@
 """From the configuration to a session: host or attach, connect, and put everything away again."""
 
+import asyncio
 import getpass
 import os
 import time
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from redis.exceptions import RedisError
 
 from sureclose import config as configuration
 from sureclose.config import Config, ConfigError
@@ -22,6 +24,9 @@ from sureclose.streams.address import EMBEDDED
 from sureclose.streams.clock import LogClock
 from sureclose.streams.codec import CodecRules
 from sureclose.streams.connection import Log
+from sureclose.streams.errors import LogUnreachable
+from sureclose.streams.outage import Outage
+from sureclose.streams.wire import wait_set
 from sureclose.venue.clock import steady_seconds, wall_ms
 from sureclose.venue.environments import VenueSettings
 from sureclose.venue.rest import BinanceRest
@@ -41,6 +46,9 @@ class Options:
     def mode_source(self) -> str:
         return configuration.source(self.files, "venue", "environment")
 
+    def http_port_is_default(self) -> bool:
+        return configuration.source(self.files, "http", "port") == configuration.BY_DEFAULT
+
 
 def actor() -> str:
     """Who asks: the person behind sudo, else the user of this process."""
@@ -53,8 +61,13 @@ def hosts_paper(config: Config) -> bool:
 
 
 @asynccontextmanager
-async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterator[Session]:
-    """A session for the command ``name``. Without ``may_start`` it only attaches, and raises ``NotRunning``."""
+async def opened(
+    options: Options, name: str, *, may_start: bool, patient: asyncio.Event | None = None
+) -> AsyncIterator[Session]:
+    """A session for the command ``name``. Without ``may_start`` it only attaches, and raises ``NotRunning``.
+
+    With ``patient`` a log that does not answer is waited for until that event is set: everything may start at once.
+    """
     config = options.load()
     paper = hosts_paper(config)
     wanted = Wanted(
@@ -70,9 +83,8 @@ async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterat
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(Host(wanted, may_start=may_start, monotonic=time.monotonic))
         log = await stack.enter_async_context(Log(config.redis, address=host.runtime.log_url or None))
-        await log.check()
         clock = LogClock(wall_ms, steady_seconds)
-        await clock.measure(log.commands())
+        await _reach(log, clock, patient)
         settings, keys = _venue(config, host)
         venue = await stack.enter_async_context(_rest(settings, keys))
         yield Session(
@@ -81,6 +93,7 @@ async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterat
             streams=config.streams,
             execution=config.execution,
             http=config.http,
+            http_port_is_default=options.http_port_is_default(),
             alerts=config.alerts,
             venue_settings=settings,
             credentials=keys,
@@ -96,6 +109,21 @@ async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterat
             clock=clock,
             monotonic=steady_seconds,
         )
+
+
+async def _reach(log: Log, clock: LogClock, patient: asyncio.Event | None) -> None:
+    """The log answers, and is one that we can use. What is no matter of waiting is raised at once."""
+    outage = Outage(steady_seconds, log=log.address)
+    while True:
+        try:
+            await log.check()
+            await clock.measure(log.commands())
+        except (LogUnreachable, RedisError) as error:
+            if patient is None or await wait_set(patient, outage.failed(error)):
+                raise
+        else:
+            outage.over()
+            return
 
 
 def _venue(config: Config, host: Host) -> tuple[VenueSettings, Credentials]:

@@ -119,6 +119,7 @@ class Process:
                 lambda: self._health.ready(self.vitals()),
                 self._metrics.exposition,
             ),
+            port_is_default=session.http_port_is_default,
         )
         address = await server.start()
         log.info("listening", address=address)
@@ -139,8 +140,8 @@ class Process:
         self._supervisor.spawn("log clock", session.clock.keep(session.wire, self._stop))
         self._supervisor.spawn("heartbeat", heartbeat.run(self._stop))
         self._supervisor.spawn("watchdog", notifier.feed(lambda: self._supervisor.alive, self._stop))
-        if session.host.started_here or session.host.runtime.paper is not None:
-            self._supervisor.spawn("host", self._host())
+        if session.host.needed:
+            self._supervisor.spawn("host", session.host.keep(self._stop))
         notifier.ready(f"{', '.join(self._roles)} on {session.mode}")
         try:
             code = await self._supervisor.wait()
@@ -359,14 +360,3 @@ class Process:
         await asyncio.wait({telling})
         if (error := telling.exception()) is not None:
             log.critical("alarms_died", exc_info=error)
-
-    async def _host(self) -> None:
-        died = asyncio.create_task(self._session.host.died())
-        stopped = asyncio.create_task(self._stop.wait())
-        try:
-            await asyncio.wait({died, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if died.done():
-                raise RuntimeError(died.result())
-        finally:
-            died.cancel()
-            stopped.cancel()
