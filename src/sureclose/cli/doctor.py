@@ -6,7 +6,8 @@ from rich.table import Table
 from sureclose.cli import exits
 from sureclose.cli.exits import Exit
 from sureclose.cli.session import Options, opened
-from sureclose.operate.doctor import Check, Status, examine
+from sureclose.operate.check import Check, Status
+from sureclose.operate.doctor import examine
 
 _COLOURS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red", Status.SKIP: "dim"}
 

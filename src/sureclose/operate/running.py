@@ -11,6 +11,7 @@ from sureclose.domain.policy import Policy
 from sureclose.domain.words import Mode
 from sureclose.operate.listening import Listening
 from sureclose.operate.session import Session
+from sureclose.operate.wiring import misplaced, purposes, readings
 from sureclose.services import apply_layer, execution, identity, intent_executor
 from sureclose.services.alarms.board import Alarms, Speaker
 from sureclose.services.alarms.closes import CloseAlarms
@@ -38,7 +39,7 @@ from sureclose.services.vitals import (
 )
 from sureclose.streams.clock import Moment
 from sureclose.streams.entry import Entry
-from sureclose.streams.groups import group_info
+from sureclose.streams.groups import group_backlog
 from sureclose.streams.names import StreamName
 from sureclose.streams.stage import Stage
 from sureclose.streams.verdict import StageVerdict
@@ -112,6 +113,7 @@ class Process:
     async def run(self) -> int:
         session = self._session
         self._say_mode()
+        await self._say_misplaced()
         server = HttpServer(
             session.http,
             observation(
@@ -202,10 +204,10 @@ class Process:
             for role in self._roles:
                 stream, group = groups[role]
                 try:
-                    info = await group_info(self._session.wire, self._session.streams.full(stream), group)
+                    found = await group_backlog(self._session.wire, self._session.streams.full(stream), group)
                 except RedisError:
-                    info = None  # the readers of the same log report its outage
-                self._lags[role] = None if info is None else info.lag
+                    found = None  # the readers of the same log report its outage
+                self._lags[role] = None if found is None else found.readable
 
     def _say_mode(self) -> None:
         session = self._session
@@ -220,6 +222,17 @@ class Process:
             hosting=session.host.started_here,
             max_age_s=session.execution.max_age_s,
         )
+
+    async def _say_misplaced(self) -> None:
+        """Groups on the wrong stream, and those that nobody reads, are said at every start."""
+        streams = self._session.streams
+        try:
+            found = await readings(self._session.wire, streams)
+        except RedisError as error:
+            log.warning("groups_not_checked", error=str(error))
+            return
+        for check in misplaced(found, purposes(streams)):
+            log.warning("group_misplaced", group=check.name, detail=check.detail, remedy=check.remedy)
 
     async def _start(self) -> None:
         wiring = self._session.wiring

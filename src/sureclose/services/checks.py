@@ -125,6 +125,10 @@ def reads(name: str, stage: StageVitals | None, rules: HealthRules, started_at: 
         said = f"last read {now - last_read_at:.1f} s ago"
     if silent > rules.read_age_s:
         return Check(title, Level.FAIL, said, "it neither reads nor fails: restart the process and report it")
+    lost = stage.health.trimmed_unread
+    if lost:
+        remedy = "see log.entries_lost in the log of the process; compare open positions with the venue"
+        return Check(title, Level.WARN, f"{said}; {lost} entries were trimmed before they were read", remedy)
     lag = "not known" if stage.lag is None else stage.lag
     return Check(title, Level.WARN if last_read_at is None else Level.OK, f"{said}, lag {lag}")
 
