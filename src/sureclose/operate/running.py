@@ -41,6 +41,7 @@ from sureclose.streams.clock import Moment
 from sureclose.streams.entry import Entry
 from sureclose.streams.groups import group_backlog
 from sureclose.streams.names import StreamName
+from sureclose.streams.probe import WriteProbe
 from sureclose.streams.stage import Stage
 from sureclose.streams.verdict import StageVerdict
 from sureclose.streams.wire import wait_set
@@ -98,6 +99,9 @@ class Process:
         self._lags: dict[str, int | None] = {}
         self._listening: Listening | None = None
         self._worker = identity.worker()
+        self._probe = WriteProbe(
+            session.log, f"{session.streams.prefix}sureclose:probe:{self._worker}", session.monotonic
+        )
         self._alarms = Alarms(
             Speaker(session.keys.account, session.mode, self._worker),
             AlarmLedger(session.wire, session.keys),
@@ -139,6 +143,7 @@ class Process:
         self._supervisor.spawn("alarms", self._watch(telling))
         self._supervisor.spawn("task alarms", tasks.run(self._stop))
         self._supervisor.spawn("lag", self._measure_lag())
+        self._supervisor.spawn("log writes", self._probe.run(self._stop))
         self._supervisor.spawn("log clock", session.clock.keep(session.wire, self._stop))
         self._supervisor.spawn("heartbeat", heartbeat.run(self._stop))
         self._supervisor.spawn("watchdog", notifier.feed(lambda: self._supervisor.alive, self._stop))
@@ -169,6 +174,7 @@ class Process:
                 tasks=self._supervisor.tasks(),
                 stages=stages,
                 log_reachable=all(answers) if answers else None,
+                log_refusal=self._probe.refusal,
                 stopping=self._stop.is_set(),
                 alarms=self._alarms.counts(),
             )
@@ -179,6 +185,7 @@ class Process:
             tasks=self._supervisor.tasks(),
             stages=stages | {Role.EXECUTION: reader},
             log_reachable=all(answers) if answers else None,
+            log_refusal=self._probe.refusal,
             stopping=self._stop.is_set(),
             under_way=0 if service.engine is None else service.engine.size,
             broken={} if service.engine is None else service.engine.broken,

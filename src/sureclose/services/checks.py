@@ -95,6 +95,9 @@ def tasks(vitals: Vitals) -> Check:
 
 
 def log(vitals: Vitals) -> Check:
+    if vitals.log_refusal:
+        remedy = "nothing is sent meanwhile: log.refuses_writes in the log of the process says what to do"
+        return Check("log", Level.FAIL, f"takes no writes: {vitals.log_refusal}", remedy)
     if vitals.log_reachable:
         return Check("log", Level.OK, "answers")
     detail = "has not been asked yet" if vitals.log_reachable is None else "does not answer"

@@ -1,0 +1,215 @@
+"""The log breaks in every way that loses nothing acknowledged: the executor says so, bears it, and goes on by itself.
+
+Judged by the exchange: each close has one effective order, however often it was interrupted.
+"""
+
+import asyncio
+import signal
+from typing import Final
+
+import pytest
+
+from tests.acceptance.world import decision, eventually, token
+from tests.outages.site import GROUP, STREAM, Close, Site
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+
+MID_SEND_MS: Final = 400
+"""How late the order in flight is answered while the log breaks: time enough to break it."""
+
+
+async def _under_way(site: Site) -> Close:
+    """A close whose order is at the exchange, unanswered."""
+    site.mark()
+    close = await site.ask(delayed_ms=MID_SEND_MS)
+    await site.sent(close)
+    return close
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_log_that_restarts_in_mid_close_costs_time_and_nothing_else(
+    site: Site, how: signal.Signals
+) -> None:
+    close = await _under_way(site)
+    site.server.signal(how)
+
+    async def ended() -> bool | None:
+        return site.server.ended() is not None or None
+
+    await eventually("the log has ended", ended)
+    await site.says("log.failing")
+    await site.unwell()
+    await asyncio.to_thread(site.server.start)
+    await site.says("log.recovered")
+    await site.flat(close)
+    await site.well()
+
+
+async def test_a_log_that_loads_is_waited_for(site: Site) -> None:
+    """The server answers LOADING to everything for a while, as with a large file after a restart."""
+    close = await _under_way(site)
+    for number in range(400):
+        await site.operate("SET", f"ballast:{number}", "x" * 1000)
+    site.server.kill()
+    await asyncio.to_thread(site.server.start, key_load_delay="5000")
+    await site.flat(close)
+    await site.well()
+    await site.operate("DEL", *(f"ballast:{number}" for number in range(400)))
+
+
+async def test_a_log_that_stands_still_is_borne(site: Site) -> None:
+    """A disk that takes its time, a paused machine: no answer for longer than any timeout."""
+    close = await _under_way(site)
+    site.server.signal(signal.SIGSTOP)
+    await site.unwell()
+    site.server.signal(signal.SIGCONT)
+    await site.says("log.takes_writes")
+    await site.flat(close)
+    await site.well()
+
+
+async def test_a_log_that_a_script_holds_up_is_borne(site: Site) -> None:
+    site.server.configure(busy_reply_threshold="50")
+    close = await _under_way(site)
+    loop = (
+        "local t = redis.call('TIME'); local stop = t[1] * 1000 + t[2] / 1000 + 3500 "
+        "repeat t = redis.call('TIME') until t[1] * 1000 + t[2] / 1000 > stop return 1"
+    )
+    holding = asyncio.create_task(site.operate("EVAL", loop, 0))
+    assert "BUSY" in await site.unwell()
+    await site.says("log.refuses_writes", "kind=BUSY", "SCRIPT KILL")
+    assert await holding == 1
+    await site.flat(close)
+    await site.well()
+
+
+async def test_without_memory_nothing_is_sent_or_acknowledged_and_with_memory_all_goes_on(
+    site: Site,
+) -> None:
+    under_way = await _under_way(site)
+    site.run.signal(signal.SIGSTOP)
+    waiting = await site.ask()
+    used = int((await site.operate("INFO", "memory"))["used_memory"])
+    site.server.configure(maxmemory=str(used // 2))
+    site.run.signal(signal.SIGCONT)
+    await site.says("log.refuses_writes", "kind=OOM", "raise maxmemory")
+    await site.unwell()
+
+    async def read() -> bool | None:
+        held = await site.operate("XPENDING", site.stream, GROUP, waiting.entry_id, waiting.entry_id, 1)
+        return bool(held) or None
+
+    await eventually("the decision was read", read)
+    await asyncio.sleep(1.0)
+    books = await site.world.exchange.records()
+    assert books.placements(waiting.held.symbol) == []
+    assert await read(), "it must not be acknowledged"
+    site.server.configure(maxmemory="0")
+    await site.says("log.takes_writes")
+    await site.flat(under_way, waiting)
+    await site.well()
+
+
+async def test_a_log_that_becomes_a_replica_stops_everything_until_it_is_master_again(site: Site) -> None:
+    """Its master is nowhere, so what is there stays there; only writes are refused."""
+    close = await _under_way(site)
+    await site.operate("REPLICAOF", "127.0.0.1", "1")
+    await site.says("log.refuses_writes", "kind=READONLY", "promote it")
+    await site.unwell()
+    await site.operate("REPLICAOF", "NO", "ONE")
+    await site.says("log.takes_writes")
+    await site.flat(close)
+    await site.well()
+
+
+async def test_a_connection_that_swallows_both_ways_is_given_up_and_made_anew(site: Site) -> None:
+    """Nobody closes anything: only a timeout can tell."""
+    close = await _under_way(site)
+    site.wall.up = True
+    await site.unwell()
+    held_up = await site.ask()
+    site.wall.up = False
+    await site.says("log.takes_writes")
+    await site.flat(close, held_up)
+    await site.well()
+
+
+async def test_a_disk_that_is_full_ends_the_server_and_loses_nothing(site: Site) -> None:
+    """With appendfsync always a server that can't write its file exits rather than answer; then it is started again."""
+    close = await _under_way(site)
+    await site.operate("SET", "ballast", "x")
+    site.server.fill_disk()
+    await eventually("the server gives up", lambda: _gone(site))
+    await site.unwell()
+    await asyncio.to_thread(site.server.start)
+    await site.flat(close)
+    await site.well()
+
+
+async def _gone(site: Site) -> bool | None:
+    """It ends at its next write, which the executor's own probe is as well."""
+    return site.server.ended() is not None or None
+
+
+async def test_a_group_that_is_destroyed_is_made_again_where_nothing_is_lost(site: Site) -> None:
+    close = await _under_way(site)
+    await site.blocked()
+    await site.operate("XGROUP", "DESTROY", site.stream, GROUP)
+    await site.says("log.group_recreated", "start=0")
+    later = await site.ask()
+    await site.flat(close, later)
+    await site.well()
+
+
+async def test_a_stream_that_is_deleted_is_read_anew_from_its_beginning(site: Site) -> None:
+    close = await _under_way(site)
+    await site.blocked()
+    await site.operate("DEL", site.stream)
+    later = await site.ask()
+    await site.says("log.group_recreated", "start=0")
+    await site.flat(close, later)
+    await site.well()
+
+
+async def test_an_entry_that_was_delivered_and_trimmed_is_a_dead_letter_that_says_so(site: Site) -> None:
+    """Delivered to a process that died, and trimmed before anybody finished it."""
+    site.mark()
+    site.run.signal(signal.SIGSTOP)
+    held, plan_id = await site.world.exchange.open(), token()
+    entry_id = await site.world.log.add(STREAM, decision(held, plan_id))
+    # The stopped reader's blocked read got it; a dead process is what it looks like to the group.
+    await site.operate("XDEL", site.stream, entry_id)
+    if not await site.operate("XPENDING", site.stream, GROUP, entry_id, entry_id, 1):
+        await site.operate("XREADGROUP", "GROUP", GROUP, "dead-1", "COUNT", 1, "STREAMS", site.stream, ">")
+    site.run.signal(signal.SIGCONT)
+
+    async def letter() -> dict[str, str] | None:
+        found = await site.world.log.entries("dead.letter")
+        return next((fields for _, fields in found if fields["entry_id"] == entry_id), None)
+
+    told = await eventually("a dead letter of the lost payload", letter)
+    assert told["reason"] == "payload_lost"
+    assert "trim by MINID" in told["remedy"]
+    await site.world.exchange.untouched(held)
+    await site.well()
+
+
+async def test_entries_that_were_trimmed_unread_are_counted_and_said(site: Site) -> None:
+    """Nobody read for a while, and a producer trimmed what was not delivered to anybody."""
+    site.mark()
+    await site.world.log.consumed_all()
+    site.run.kill()
+    closes = [await site.ask() for _ in range(5)]
+    await site.operate("XTRIM", site.stream, "MAXLEN", "=", 2)
+    site.run = site.world.run()
+    site.mark()
+    site.address = await site.world.up(site.run)
+    said = await site.says("log.entries_lost", "lost=3", "readable=2", "last_delivered=")
+    assert "MINID" in said
+    await site.flat(*closes[3:])
+    for close in closes[:3]:
+        await site.world.exchange.untouched(close.held)
+    found = {check["name"]: check for check in (await site.health())["checks"]}["reads.execution"]
+    assert found["status"] == "warn"
+    assert "3 entries were trimmed before they were read" in found["detail"]
+    await site.well()
