@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -107,6 +108,26 @@ class Site:
                 return client.execute_command(*command)  # type: ignore[no-untyped-call]
 
         return await asyncio.to_thread(give)
+
+    async def pending(self, entry_id: str) -> bool:
+        """Somebody was given the entry and has not finished it."""
+
+        def held() -> bool:
+            with self.server.client() as client:
+                return bool(client.xpending_range(self.stream, GROUP, entry_id, entry_id, 1))
+
+        return await asyncio.to_thread(held)
+
+    async def repair(self) -> None:
+        """As it was before, whatever was broken."""
+        self.wall.up = False
+        self.run.signal(signal.SIGCONT)
+        if self.server.ended() is None:
+            self.server.signal(signal.SIGCONT)
+            await self.operate("REPLICAOF", "NO", "ONE")
+            await asyncio.to_thread(self.server.configure, maxmemory="0")
+        else:
+            await asyncio.to_thread(self.server.start)
 
     async def blocked(self) -> None:
         """The executor waits in a blocking read."""

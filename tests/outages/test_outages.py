@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from tests.acceptance.world import decision, eventually, token
+from tests.acceptance.world import eventually
 from tests.outages.site import GROUP, STREAM, Close, Site
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
@@ -61,6 +61,7 @@ async def test_a_log_that_stands_still_is_borne(site: Site) -> None:
     """A disk that takes its time, a paused machine: no answer for longer than any timeout."""
     close = await _under_way(site)
     site.server.signal(signal.SIGSTOP)
+    await site.says("log.refuses_writes", "can be reached")
     await site.unwell()
     site.server.signal(signal.SIGCONT)
     await site.says("log.takes_writes")
@@ -76,8 +77,8 @@ async def test_a_log_that_a_script_holds_up_is_borne(site: Site) -> None:
         "repeat t = redis.call('TIME') until t[1] * 1000 + t[2] / 1000 > stop return 1"
     )
     holding = asyncio.create_task(site.operate("EVAL", loop, 0))
-    assert "BUSY" in await site.unwell()
     await site.says("log.refuses_writes", "kind=BUSY", "SCRIPT KILL")
+    assert "BUSY" in await site.unwell()
     assert await holding == 1
     await site.flat(close)
     await site.well()
@@ -96,14 +97,13 @@ async def test_without_memory_nothing_is_sent_or_acknowledged_and_with_memory_al
     await site.unwell()
 
     async def read() -> bool | None:
-        held = await site.operate("XPENDING", site.stream, GROUP, waiting.entry_id, waiting.entry_id, 1)
-        return bool(held) or None
+        return await site.pending(waiting.entry_id) or None
 
     await eventually("the decision was read", read)
     await asyncio.sleep(1.0)
     books = await site.world.exchange.records()
     assert books.placements(waiting.held.symbol) == []
-    assert await read(), "it must not be acknowledged"
+    assert await site.pending(waiting.entry_id), "it must not be acknowledged"
     site.server.configure(maxmemory="0")
     await site.says("log.takes_writes")
     await site.flat(under_way, waiting)
@@ -126,6 +126,7 @@ async def test_a_connection_that_swallows_both_ways_is_given_up_and_made_anew(si
     """Nobody closes anything: only a timeout can tell."""
     close = await _under_way(site)
     site.wall.up = True
+    await site.says("log.refuses_writes", "can be reached")
     await site.unwell()
     held_up = await site.ask()
     site.wall.up = False
@@ -171,43 +172,28 @@ async def test_a_stream_that_is_deleted_is_read_anew_from_its_beginning(site: Si
     await site.well()
 
 
-async def test_an_entry_that_was_delivered_and_trimmed_is_a_dead_letter_that_says_so(site: Site) -> None:
-    """Delivered to a process that died, and trimmed before anybody finished it."""
-    site.mark()
-    site.run.signal(signal.SIGSTOP)
-    held, plan_id = await site.world.exchange.open(), token()
-    entry_id = await site.world.log.add(STREAM, decision(held, plan_id))
-    # The stopped reader's blocked read got it; a dead process is what it looks like to the group.
-    await site.operate("XDEL", site.stream, entry_id)
-    if not await site.operate("XPENDING", site.stream, GROUP, entry_id, entry_id, 1):
-        await site.operate("XREADGROUP", "GROUP", GROUP, "dead-1", "COUNT", 1, "STREAMS", site.stream, ">")
-    site.run.signal(signal.SIGCONT)
-
-    async def letter() -> dict[str, str] | None:
-        found = await site.world.log.entries("dead.letter")
-        return next((fields for _, fields in found if fields["entry_id"] == entry_id), None)
-
-    told = await eventually("a dead letter of the lost payload", letter)
-    assert told["reason"] == "payload_lost"
-    assert "trim by MINID" in told["remedy"]
-    await site.world.exchange.untouched(held)
-    await site.well()
-
-
-async def test_entries_that_were_trimmed_unread_are_counted_and_said(site: Site) -> None:
-    """Nobody read for a while, and a producer trimmed what was not delivered to anybody."""
-    site.mark()
+async def test_what_was_trimmed_is_said_both_what_was_delivered_and_what_was_not(site: Site) -> None:
+    """Nobody read for a while: one entry was given to a process that died, five to nobody; then a producer trimmed."""
     await site.world.log.consumed_all()
     site.run.kill()
-    closes = [await site.ask() for _ in range(5)]
+    closes = [await site.ask() for _ in range(6)]
+    await site.world.log.lose(STREAM, GROUP, closes[0].entry_id)
     await site.operate("XTRIM", site.stream, "MAXLEN", "=", 2)
     site.run = site.world.run()
     site.mark()
     site.address = await site.world.up(site.run)
     said = await site.says("log.entries_lost", "lost=3", "readable=2", "last_delivered=")
-    assert "MINID" in said
-    await site.flat(*closes[3:])
-    for close in closes[:3]:
+    assert "trim by MINID" in said
+
+    async def letter() -> dict[str, str] | None:
+        found = await site.world.log.entries("dead.letter")
+        return next((fields for _, fields in found if fields["entry_id"] == closes[0].entry_id), None)
+
+    told = await eventually("a dead letter of the lost payload", letter)
+    assert told["reason"] == "payload_lost"
+    assert "trim by MINID" in told["remedy"]
+    await site.flat(*closes[4:])
+    for close in closes[:4]:
         await site.world.exchange.untouched(close.held)
     found = {check["name"]: check for check in (await site.health())["checks"]}["reads.execution"]
     assert found["status"] == "warn"

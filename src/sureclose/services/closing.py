@@ -95,6 +95,8 @@ class Closing:
         self.state: State = New()
         self.judged: EntryRef | None = None
         """The entry whose decision this is; the outcome acknowledges it."""
+        self.published = False
+        """Whether that was done here, and heard of."""
 
     @property
     def skipped(self) -> bool:
@@ -406,6 +408,7 @@ class Closing:
             entries=() if self.judged is None else (self.judged,),
             announce=lambda evidence: tools.announce(report_of(concluded, evidence), decision),
         )
+        self.published = True
         reach(FaultPoint.AFTER_PUBLISH)
         report = report_of(concluded, self._chain.head.hash)
         log.info(

@@ -16,6 +16,7 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sureclose.streams.connection import Log
 from sureclose.streams.wire import Wire, error_code, wait_set
@@ -65,13 +66,19 @@ class WriteProbe:
             await self._client.aclose()
 
     async def ask(self) -> None:
-        """One write, and what is to be said of it."""
+        """One write, and what is to be said of it. A connection that the server closed meanwhile says nothing of now."""
         try:
-            await self._wire.execute_command(b"SET", self._key, b"", b"PX", _KEPT_MS)
+            try:
+                await self._write()
+            except RedisConnectionError:
+                await self._write()
         except RedisError as error:
             self._refused(error)
         else:
             self._taken()
+
+    async def _write(self) -> None:
+        await self._wire.execute_command(b"SET", self._key, b"", b"PX", _KEPT_MS)
 
     def _refused(self, error: RedisError) -> None:
         self.refusal = str(error)
