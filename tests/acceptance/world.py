@@ -74,12 +74,16 @@ async def eventually(
 
 
 def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a process of ours: nothing of the caller's that configures us, and no fixed port."""
+    """The environment of a process of ours: nothing of the caller's that configures us, and no fixed port.
+
+    An empty text leaves a setting as it comes. Python's own variables are taken as they are.
+    """
     ours = {name: value for name, value in os.environ.items() if not name.startswith("SURECLOSE")}
     wanted = {"HTTP__PORT": "0", **(settings or {})}
     return ours | {
-        name if name.startswith("SURECLOSE") else f"SURECLOSE__{name}": value
+        name if name.startswith(("SURECLOSE", "PYTHON")) else f"SURECLOSE__{name}": value
         for name, value in wanted.items()
+        if value
     }
 
 
@@ -460,6 +464,10 @@ class Producer:
     async def aclose(self) -> None:
         await self._client.aclose()
 
+    async def reconnect(self) -> None:
+        """The server has restarted: connections of before are no good."""
+        await self._client.aclose()
+
     async def add(self, stream: str, fields: Mapping[str, str], entry_id: str = "*") -> str:
         flat = [part for pair in fields.items() for part in pair]
         added: str = await self._client.execute_command("XADD", self.prefix + stream, entry_id, *flat)
@@ -683,16 +691,22 @@ class Hosted:
         """Up, with the addresses that this start published."""
         process = self.beside(**settings)
         await process.says("resumed")
+        await self.found([process])
+        return process
+
+    async def found(self, runs: list[Process]) -> None:
+        """One of these hosts: its log and its exchange are spoken to from now on."""
 
         async def published() -> dict[str, Any] | None:
-            found: dict[str, Any] = json.loads((self.data / "runtime.json").read_text())
-            return found if found["pid"] == process.pid else None
+            with contextlib.suppress(FileNotFoundError):
+                found: dict[str, Any] = json.loads((self.data / "runtime.json").read_text())
+                return found if found["pid"] in {run.pid for run in runs} else None
+            return None
 
         runtime = await eventually("the host publishes its addresses", published)
         self.exchange.moved(runtime["paper"])
         await self.log.aclose()
         self.log = Producer(runtime["log_url"], "quantum:stream:")
-        return process
 
     def beside(self, *arguments: str, **settings: str) -> Process:
         """One more ``sureclose run`` on the same data folder; it may not be up yet."""

@@ -1,7 +1,6 @@
 """A deployment whose log is broken, and what an outage is judged by."""
 
 import asyncio
-import contextlib
 import signal
 from typing import Any, NamedTuple
 
@@ -109,6 +108,11 @@ class Site:
 
         return await asyncio.to_thread(give)
 
+    async def restart(self, **settings: str) -> None:
+        """The server runs again, and has loaded its data."""
+        await asyncio.to_thread(self.server.start, **settings)
+        await self.world.log.reconnect()
+
     async def pending(self, entry_id: str) -> bool:
         """Somebody was given the entry and has not finished it."""
 
@@ -127,14 +131,12 @@ class Site:
             await self.operate("REPLICAOF", "NO", "ONE")
             await asyncio.to_thread(self.server.configure, maxmemory="0")
         else:
-            await asyncio.to_thread(self.server.start)
+            await self.restart()
 
-    async def blocked(self) -> None:
-        """The executor waits in a blocking read."""
+    async def blocked(self, readers: int) -> None:
+        """So many wait in a blocking read: the three of an executor, or nobody."""
 
         async def waiting() -> bool | None:
-            with contextlib.suppress(Exception):
-                return int((await self.operate("INFO", "clients"))["blocked_clients"]) >= 3 or None
-            return None
+            return (await self.operate("INFO", "clients"))["blocked_clients"] == readers or None
 
-        await eventually("all readers block", waiting)
+        await eventually(f"{readers} readers block", waiting)

@@ -95,8 +95,7 @@ class Closing:
         self.state: State = New()
         self.judged: EntryRef | None = None
         """The entry whose decision this is; the outcome acknowledges it."""
-        self.published = False
-        """Whether that was done here, and heard of."""
+        self.published = False  # here, and heard of
 
     @property
     def skipped(self) -> bool:
