@@ -1,19 +1,48 @@
-"""The log that tests share: one real embedded Valkey, and a prefix of its own for every test."""
+"""The log that tests share: one real server of each kind, and a prefix of its own for every test.
+
+The suites of the log itself run on Valkey and, where Debian's Redis 7.0 is installed, on that as well; the others, which
+ask what we do and not what the log does, on Valkey.
+"""
 
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from sureclose.streams.connection import Log, LogSettings
 from sureclose.streams.embedded import EmbeddedServer
+from tests.servers import REDIS, VALKEY, binary, redis_7
+
+_OF_THE_LOG: Final = ("streams", "journal")
+"""The suites that run on every kind."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    suite = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
+    if "server_kind" in metafunc.fixturenames and suite in _OF_THE_LOG:
+        kinds = [VALKEY] if redis_7() is None else [VALKEY, REDIS]
+        metafunc.parametrize("server_kind", kinds, scope="session")
 
 
 @pytest.fixture(scope="session")
-def log_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+def server_kind() -> str:
+    """Which server a test runs on."""
+    return VALKEY
+
+
+@pytest.fixture(scope="session")
+def server_binary(server_kind: str) -> str:
+    """Its program, for a test that starts one of its own."""
+    return str(binary(server_kind))
+
+
+@pytest.fixture(scope="session")
+def log_server(server_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     """A server for the whole session; a test that kills its server starts one of its own."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("log"))
+    server = EmbeddedServer(tmp_path_factory.mktemp("log"), binary=server_binary)
     asyncio.run(server.start())
     yield server
     asyncio.run(server.stop())

@@ -26,6 +26,8 @@ from sureclose.venue.secret import MASK, Credentials, Secret
 
 ENVIRONMENT_PREFIX: Final = "SURECLOSE__"
 DEFAULT_FILE: Final = "sureclose.toml"
+BY_DEFAULT: Final = "default"
+"""The source of a value that nobody set."""
 _SECRETS: Final = {"api_key": "SURECLOSE__VENUE__API_KEY", "api_secret": "SURECLOSE__VENUE__API_SECRET"}
 
 
@@ -99,7 +101,7 @@ def source(
     for file in reversed(_chosen(files)):
         if key in _read(file).get(section, {}):
             return str(file)
-    return "default"
+    return BY_DEFAULT
 
 
 def credentials(environment: Mapping[str, str] | None = None) -> Credentials | None:

@@ -23,6 +23,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from yarl import URL
 
 SURECLOSE: Final = str(Path(sys.executable).parent / "sureclose")
@@ -73,12 +74,16 @@ async def eventually(
 
 
 def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a process of ours: nothing of the caller's that configures us, and no fixed port."""
+    """The environment of a process of ours: nothing of the caller's that configures us, and no fixed port.
+
+    An empty text leaves a setting as it comes. Python's own variables are taken as they are.
+    """
     ours = {name: value for name, value in os.environ.items() if not name.startswith("SURECLOSE")}
     wanted = {"HTTP__PORT": "0", **(settings or {})}
     return ours | {
-        name if name.startswith("SURECLOSE") else f"SURECLOSE__{name}": value
+        name if name.startswith(("SURECLOSE", "PYTHON")) else f"SURECLOSE__{name}": value
         for name, value in wanted.items()
+        if value
     }
 
 
@@ -179,6 +184,16 @@ async def command(*arguments: str, settings: Mapping[str, str] | None = None, fo
     finally:
         process.kill()
     return Done(code, process.out.read_text(), process.told)
+
+
+async def within_s(folder: Path) -> float:
+    """From ``kill -9`` in mid-send to flat: lease 3, window 2, margin 1, spread 1, and a start of 1 s and its reserve.
+
+    Where processes start slowly just now, as on a machine that does much else, as much is added.
+    """
+    began = time.monotonic()
+    await command("--version", folder=folder / "cli")
+    return 10.0 + 4 * max(0.0, time.monotonic() - began - 0.5)
 
 
 def descendants(pid: int) -> list[int]:
@@ -449,6 +464,10 @@ class Producer:
     async def aclose(self) -> None:
         await self._client.aclose()
 
+    async def reconnect(self) -> None:
+        """The server has restarted: connections of before are no good."""
+        await self._client.aclose()
+
     async def add(self, stream: str, fields: Mapping[str, str], entry_id: str = "*") -> str:
         flat = [part for pair in fields.items() for part in pair]
         added: str = await self._client.execute_command("XADD", self.prefix + stream, entry_id, *flat)
@@ -464,8 +483,12 @@ class Producer:
         return [fields for _, fields in found if fields.get("plan_id") == plan_id]
 
     async def outcome(self, plan_id: str, seconds: float = PATIENCE_S) -> Fields:
+        """What ``execution.result`` says of a plan, once it does; a log that is away meanwhile is asked again."""
+
         async def first() -> Fields | None:
-            return next(iter(await self.outcomes(plan_id)), None)
+            with contextlib.suppress(RedisError):
+                return next(iter(await self.outcomes(plan_id)), None)
+            return None
 
         return await eventually(f"an outcome of plan {plan_id}", first, seconds)
 
@@ -668,16 +691,22 @@ class Hosted:
         """Up, with the addresses that this start published."""
         process = self.beside(**settings)
         await process.says("resumed")
+        await self.found([process])
+        return process
+
+    async def found(self, runs: list[Process]) -> None:
+        """One of these hosts: its log and its exchange are spoken to from now on."""
 
         async def published() -> dict[str, Any] | None:
-            found: dict[str, Any] = json.loads((self.data / "runtime.json").read_text())
-            return found if found["pid"] == process.pid else None
+            with contextlib.suppress(FileNotFoundError):
+                found: dict[str, Any] = json.loads((self.data / "runtime.json").read_text())
+                return found if found["pid"] in {run.pid for run in runs} else None
+            return None
 
         runtime = await eventually("the host publishes its addresses", published)
         self.exchange.moved(runtime["paper"])
         await self.log.aclose()
         self.log = Producer(runtime["log_url"], "quantum:stream:")
-        return process
 
     def beside(self, *arguments: str, **settings: str) -> Process:
         """One more ``sureclose run`` on the same data folder; it may not be up yet."""

@@ -4,7 +4,9 @@ import json
 import os
 import shlex
 import signal
+import socket
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import aiohttp
 import pytest
 
 from sureclose.streams.embedded import EmbeddedServer
-from tests.acceptance.world import QUICK, decision, eventually, hosted, now_ms, token, world
+from tests.acceptance.world import QUICK, decision, descendants, eventually, hosted, now_ms, token, world
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -89,17 +91,36 @@ def _check(detail: str, found: dict[str, str]) -> dict[str, str]:
     return found | {"name": "alarms", "status": "warn", "detail": detail}
 
 
-async def test_the_death_of_the_log_is_told_before_the_process_ends(tmp_path: Path) -> None:
+async def test_an_exchange_that_cannot_have_its_address_again_is_told_before_the_process_ends(
+    tmp_path: Path,
+) -> None:
     book = Book(tmp_path)
     async with hosted(tmp_path, {**QUICK, "ALERTS__COMMAND": book.command}) as deployment:
         run = await deployment.start()
-        started = await run.says("log.started")
-        pid = int(started.partition("pid=")[2].split()[0])
-        os.kill(pid, signal.SIGKILL)
-        assert await run.ended(60) == 1, run.told
-        [raised] = book.alarms
-        assert (raised["alarm"], raised["subject"], raised["level"]) == ("DEAD_TASK", "host", "critical")
-        assert "the embedded server ended" in raised["facts"]["why"]
+        port = int(deployment.exchange.rest.rpartition(":")[2])
+        run.signal(signal.SIGSTOP)
+        for pid in descendants(run.pid):
+            if b"paper.jsonl" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+        with await eventually("the port is free for a stranger", _taken(port)):
+            run.signal(signal.SIGCONT)
+            assert await run.ended(60) == 1, run.told
+        assert "paper_port_taken" in run.told
+        [raised] = [alarm for alarm in book.alarms if alarm["alarm"] == "DEAD_TASK"]
+        assert (raised["subject"], raised["level"]) == ("host", "critical")
+        assert "has another address now" in raised["facts"]["why"]
+
+
+def _taken(port: int) -> Callable[[], Awaitable[socket.socket | None]]:
+    """A stranger's socket on the port, once that can be had."""
+
+    async def taken() -> socket.socket | None:
+        try:
+            return socket.create_server(("127.0.0.1", port))
+        except OSError:
+            return None
+
+    return taken
 
 
 async def test_doctor_says_where_alarms_go_or_that_nobody_is_told(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ import pytest
 
 from sureclose.streams.connection import Log
 from sureclose.streams.groups import (
+    Backlog,
     ensure_group,
+    group_backlog,
     group_info,
     group_infos,
     is_pending,
@@ -81,3 +83,50 @@ def test_ids_are_ordered_as_numbers() -> None:
     assert id_key("9-10") > id_key("9-9")
     assert id_key(b"10-0") > id_key("9-99")
     assert id_key("0") == id_key("0-0")
+
+
+async def test_incident_01_a_backlog_is_told_as_readable_and_lost_with_the_date_of_the_last_delivery(
+    log: Log, stream: str
+) -> None:
+    """The group read three, then nobody did: of 40 that came, 30 were trimmed away."""
+    wire = log.commands()
+    await ensure_group(wire, stream, "g")
+    for n in range(3):
+        await add(log, stream, {"n": str(n)}, f"1700000000000-{n}")
+    await wire.xreadgroup("g", "dead-4711", {stream: ">"})
+    for n in range(40):
+        await add(log, stream, {"n": str(n)})
+    await wire.xtrim(stream, maxlen=10, approximate=False)
+    found = await group_backlog(wire, stream, "g")
+    assert found == Backlog(readable=10, lost=30, delivered_at=1_700_000_000_000)
+
+
+async def test_what_was_read_and_trimmed_is_not_lost(log: Log, stream: str) -> None:
+    wire = log.commands()
+    await ensure_group(wire, stream, "g")
+    for n in range(20):
+        await add(log, stream, {"n": str(n)})
+    await wire.xreadgroup("g", "c", {stream: ">"})
+    for maxlen, more in ((5, 0), (0, 0), (0, 2)):
+        await wire.xtrim(stream, maxlen=maxlen, approximate=False)
+        for _ in range(more):
+            await add(log, stream, {"n": "more"})
+        found = await group_backlog(wire, stream, "g")
+        assert found is not None
+        assert (found.readable, found.lost) == (more, 0)
+
+
+async def test_a_group_that_has_passed_a_gap_reads_to_the_end_with_nothing_unread(
+    log: Log, stream: str
+) -> None:
+    """Redis 7.0 itself goes on telling the gap as lag."""
+    wire = log.commands()
+    await ensure_group(wire, stream, "g")
+    for n in range(20):
+        await add(log, stream, {"n": str(n)})
+    await wire.xreadgroup("g", "c", {stream: ">"}, count=5)
+    await wire.xtrim(stream, maxlen=10, approximate=False)
+    await wire.xreadgroup("g", "c", {stream: ">"})
+    found = await group_backlog(wire, stream, "g")
+    assert found is not None
+    assert (found.readable, found.lost) == (0, 0)

@@ -28,9 +28,9 @@ def stop() -> asyncio.Event:
 
 
 @pytest.fixture
-async def own_server(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
+async def own_server(tmp_path: Path, server_binary: str) -> AsyncIterator[EmbeddedServer]:
     """A server that the test may break."""
-    async with EmbeddedServer(tmp_path) as server:
+    async with EmbeddedServer(tmp_path, binary=server_binary) as server:
         yield server
 
 

@@ -7,7 +7,8 @@ from sureclose.cli import exits
 from sureclose.cli.codes import Exit
 from sureclose.cli.options import Options
 from sureclose.cli.session import load, opened
-from sureclose.operate.doctor import Check, Status, examine
+from sureclose.operate.check import Check, Status
+from sureclose.operate.doctor import examine
 
 _COLOURS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red", Status.SKIP: "dim"}
 

@@ -1,6 +1,7 @@
 """``sureclose prove``: six proofs of one close and its restart."""
 
 import json
+import os
 import secrets
 import sys
 from contextlib import AsyncExitStack
@@ -119,6 +120,7 @@ def _executor(options: Options, restart_command: str | None, folder: Path) -> Ex
         return RestartCommand(restart_command)
     files = [part for file in options.files for part in ("-c", str(file))]
     command = [sys.executable, "-m", "sureclose", *files, "run", "--roles", ",".join(Role)]
+    command += ["--parent-death", str(os.getpid())]  # it would take our place as the host
     return ChildExecutor(command, {"SURECLOSE__HTTP__PORT": "0"}, folder / "executor.log")
 
 

@@ -10,6 +10,7 @@ from sureclose.cli.codes import Exit
 from sureclose.cli.options import Options
 from sureclose.cli.session import load, opened
 from sureclose.operate import running
+from sureclose.paper.command import die_with_parent
 from sureclose.services.settings import Role
 
 
@@ -36,20 +37,23 @@ class RolesType(click.ParamType[tuple[Role, ...]]):
 @click.option(
     "--roles", type=RolesType(), default=",".join(Role), show_default=True, help="What this process does."
 )
+@click.option("--parent-death", type=int, metavar="PID", hidden=True, help="Stop when that parent ends.")
 @click.pass_obj
-def run(options: Options, roles: tuple[Role, ...]) -> None:
+def run(options: Options, roles: tuple[Role, ...], parent_death: int | None) -> None:
     """Run the pipeline: intent executor, apply layer and execution service, until SIGTERM or SIGINT.
 
     A stop finishes what is under way and exits 0. The first process in a data folder also runs the embedded log, and
-    on paper the paper exchange.
+    on paper the paper exchange; when it ends, another one takes its place.
     """
+    if parent_death is not None:
+        die_with_parent(parent_death)
 
     async def command() -> Exit:
         config = load(options)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with opened(options, "run", may_start=True) as session:
+        async with opened(options, "run", may_start=True, patient=stop) as session:
             return Exit(await running.run(session, roles, stop, accept_everysec=config.redis.accept_everysec))
 
     exits.run(command)

@@ -1,5 +1,6 @@
 """From the configuration to a session: host or attach, connect, and put everything away again."""
 
+import asyncio
 import getpass
 import os
 import time
@@ -7,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
+from redis.exceptions import RedisError
 
 from sureclose import config as configuration
 from sureclose.cli.options import Options
@@ -21,6 +23,9 @@ from sureclose.streams.address import EMBEDDED
 from sureclose.streams.clock import LogClock
 from sureclose.streams.codec import CodecRules
 from sureclose.streams.connection import Log
+from sureclose.streams.errors import LogUnreachable
+from sureclose.streams.outage import Outage
+from sureclose.streams.wire import wait_set
 from sureclose.venue.clock import steady_seconds, wall_ms
 from sureclose.venue.environments import VenueSettings
 from sureclose.venue.rest import BinanceRest
@@ -30,6 +35,11 @@ from sureclose.venue.secret import Credentials, Secret
 def load(options: Options) -> Config:
     """The configuration that the command line asks for; raises ``ConfigError``."""
     return configuration.load(options.files)
+
+
+def http_port_is_default(options: Options) -> bool:
+    """Whether nobody asked for the port of ``[http]``."""
+    return configuration.source(options.files, "http", "port") == configuration.BY_DEFAULT
 
 
 def actor() -> str:
@@ -43,8 +53,13 @@ def hosts_paper(config: Config) -> bool:
 
 
 @asynccontextmanager
-async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterator[Session]:
-    """A session for the command ``name``. Without ``may_start`` it only attaches, and raises ``NotRunning``."""
+async def opened(
+    options: Options, name: str, *, may_start: bool, patient: asyncio.Event | None = None
+) -> AsyncIterator[Session]:
+    """A session for the command ``name``. Without ``may_start`` it only attaches, and raises ``NotRunning``.
+
+    With ``patient`` a log that does not answer is waited for until that event is set: everything may start at once.
+    """
     config = load(options)
     paper = hosts_paper(config)
     wanted = Wanted(
@@ -60,9 +75,8 @@ async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterat
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(Host(wanted, may_start=may_start, monotonic=time.monotonic))
         log = await stack.enter_async_context(Log(config.redis, address=host.runtime.log_url or None))
-        await log.check()
         clock = LogClock(wall_ms, steady_seconds)
-        await clock.measure(log.commands())
+        await _reach(log, clock, patient)
         settings, keys = _venue(config, host)
         venue = await stack.enter_async_context(_rest(settings, keys))
         yield Session(
@@ -71,6 +85,7 @@ async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterat
             streams=config.streams,
             execution=config.execution,
             http=config.http,
+            http_port_is_default=http_port_is_default(options),
             alerts=config.alerts,
             venue_settings=settings,
             credentials=keys,
@@ -86,6 +101,21 @@ async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterat
             clock=clock,
             monotonic=steady_seconds,
         )
+
+
+async def _reach(log: Log, clock: LogClock, patient: asyncio.Event | None) -> None:
+    """The log answers, and is one that we can use. What is no matter of waiting is raised at once."""
+    outage = Outage(steady_seconds, log=log.address)
+    while True:
+        try:
+            await log.check()
+            await clock.measure(log.commands())
+        except (LogUnreachable, RedisError) as error:
+            if patient is None or await wait_set(patient, outage.failed(error)):
+                raise
+        else:
+            outage.over()
+            return
 
 
 def _venue(config: Config, host: Host) -> tuple[VenueSettings, Credentials]:

@@ -1,40 +1,20 @@
 """``doctor``: what has to be right before a close can be, one line a check, with what to do about each."""
 
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 
-import msgspec
 from redis.exceptions import RedisError
 
 from sureclose.domain.words import Mode
 from sureclose.journal import authority, lease
+from sureclose.operate.check import Check, Status
 from sureclose.operate.session import Session
+from sureclose.operate.wiring import misplaced, purposes, readings, wired
 from sureclose.services.alarms.sinks import destinations
 from sureclose.services.settings import AlertSettings
 from sureclose.streams.errors import LogProblem
-from sureclose.streams.groups import GroupInfo, group_infos
-from sureclose.streams.names import StreamName
 from sureclose.venue.errors import VenueError
 
-_LIVELY_MS = 3_000
-"""A reader blocks for at most a second, so one that has been idle for longer than this is dead."""
 _CLOCK_WARNING_MS = 500
-
-
-class Status(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-    SKIP = "skip"
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One line: what was looked at, how it is, and what to do."""
-
-    name: str
-    status: Status
-    detail: str
-    remedy: str = ""
 
 
 async def examine(session: Session, *, accept_everysec: bool, execute_is_approval: bool) -> list[Check]:
@@ -161,42 +141,13 @@ async def _executor(session: Session) -> Check:
 
 
 async def _wiring(session: Session) -> list[Check]:
-    """Every stream that a stage writes has a live reader of the right group, and nobody reads beside it."""
-    streams = session.streams
-    expected = (
-        (streams.full(streams.intents), streams.intent_executor_group),
-        (streams.full(StreamName.APPLY_PLAN), streams.apply_layer_group),
-        (streams.full(StreamName.APPLY_RESULT), streams.execution_group),
-    )
-    checks = []
-    for stream, group in expected:
-        name = f"wiring {stream}"
-        try:
-            checks.append(_reader(name, group, await group_infos(session.wire, stream)))
-        except RedisError as error:
-            checks.append(
-                Check(name=name, status=Status.FAIL, detail=str(error), remedy="check the log and its rights")
-            )
-    return checks
-
-
-def _reader(name: str, group: str, infos: list[GroupInfo]) -> Check:
-    ours = next((info for info in infos if info.group == group), None)
-    others = ", ".join(info.group for info in infos if info.group != group)
-    beside = f"; other groups: {others}" if others else ""
-    if ours is None:
-        return Check(
-            name=name,
-            status=Status.WARN,
-            detail=f"no group {group}{beside}",
-            remedy="start `sureclose run`: it makes the group at the beginning of the stream",
-        )
-    lag = "unknown" if ours.lag is None else str(ours.lag)
-    live = [consumer.name for consumer in ours.consumers if consumer.idle_ms < _LIVELY_MS]
-    detail = f"{group}: lag {lag}, pending {ours.pending}, live {', '.join(live) or 'nobody'}{beside}"
-    if live:
-        return Check(name=name, status=Status.OK, detail=detail)
-    return Check(name=name, status=Status.WARN, detail=detail, remedy="start `sureclose run`")
+    try:
+        found = await readings(session.wire, session.streams)
+    except RedisError as error:
+        remedy = "check the log and its rights"
+        return [Check(name="wiring", status=Status.FAIL, detail=str(error), remedy=remedy)]
+    purpose = purposes(session.streams)
+    return [*wired(found, purpose), *misplaced(found, purpose)]
 
 
 def _approval(*, execute_is_approval: bool) -> Check:

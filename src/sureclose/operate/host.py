@@ -1,11 +1,12 @@
-"""Who runs the embedded log and the paper exchange: the first process in a data folder; the others attach to it."""
+"""Who runs the embedded log and the paper exchange: the first process in a data folder; the others attach to it.
+
+Whoever hosts may die. Then one of those who are attached takes its place on the same folder: the log has the same socket
+and password, the exchange the same port and keys, so that everybody just connects again.
+"""
 
 import asyncio
-import contextlib
 import fcntl
-import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,14 +15,21 @@ from typing import Self
 import msgspec
 import structlog
 
+from sureclose.operate.paper_child import ExchangeNotStarted, PaperChild
+from sureclose.operate.runtime import Runtime, forget_runtime, read_runtime, write_runtime
 from sureclose.streams.embedded import EmbeddedServer
+from sureclose.streams.errors import LogProblem
+from sureclose.streams.wire import wait_set
 
 log = structlog.get_logger()
 
-RUNTIME_FILE = "runtime.json"
 PATIENCE_S = 15.0
 _POLL_S = 0.05
-_WATCH_S = 0.5
+_WATCH_S = 0.1
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+LASTING_S = 30.0
+"""A child that lived for that long and ends is a new trouble, not the one of before."""
 
 
 class NotRunning(Exception):
@@ -29,25 +37,7 @@ class NotRunning(Exception):
 
 
 class HostFailed(Exception):
-    """The embedded log or the paper exchange could not be started; the message says why."""
-
-
-class PaperAddress(msgspec.Struct, frozen=True):
-    """Where the embedded paper exchange is, and its keys."""
-
-    rest: str
-    stream: str
-    api_key: str
-    api_secret: str
-
-
-class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """What the host publishes in ``runtime.json`` (mode 0600). Empty where it runs neither."""
-
-    pid: int
-    command: str
-    log_url: str = ""
-    paper: PaperAddress | None = None
+    """The embedded log or the paper exchange can't be used; the message says why."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,11 +50,15 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     paper: bool
     paper_arguments: tuple[str, ...] = ()
 
+    @property
+    def any(self) -> bool:
+        return self.log or self.paper
+
 
 class Host:
     """The embedded log and paper exchange of a data folder, started here or attached to.
 
-    ``may_start`` says whether this process may become the host. ``died`` ends when something it started ends by itself.
+    ``may_start`` says whether this process may become the host when it is entered; who calls ``keep`` may later.
     """
 
     def __init__(self, wanted: Wanted, *, may_start: bool, monotonic: Callable[[], float]) -> None:
@@ -73,18 +67,27 @@ class Host:
         self._monotonic = monotonic
         self._lock = -1
         self._server: EmbeddedServer | None = None
-        self._paper: asyncio.subprocess.Process | None = None
+        self._paper: PaperChild | None = None
+        self._pause_s = FIRST_PAUSE_S
         self.runtime = Runtime(pid=os.getpid(), command=wanted.command)
 
     @property
     def started_here(self) -> bool:
         return self._lock >= 0
 
+    @property
+    def needed(self) -> bool:
+        """Whether anything is hosted at all, here or by another."""
+        return self._wanted.any
+
     async def __aenter__(self) -> Self:
-        if self._wanted.log or self._wanted.paper:
+        if self._wanted.any:
             self._wanted.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 await self._start_or_attach()
+            except ExchangeNotStarted as error:
+                await self._stop()
+                raise HostFailed(str(error)) from None
             except BaseException:
                 await self._stop()
                 raise
@@ -98,36 +101,76 @@ class Host:
     ) -> None:
         await self._stop()
 
-    async def died(self) -> str:
-        """Wait until the log or the exchange that this process uses ends by itself, and say which.
+    async def keep(self, stop: asyncio.Event) -> None:
+        """Until ``stop``: start again what ends here, and take the place of a host that ends.
 
-        Who is attached can't follow the exchange of another process: the next one has another address.
+        Call it from the main thread's loop: the kernel ends the children of a thread that ends. Raises ``HostFailed``
+        when the exchange could not have its address again.
         """
-        waits = []
-        if self._server is not None:
-            waits.append(asyncio.create_task(self._server.died()))
-        if self._paper is not None:
-            waits.append(asyncio.create_task(self._paper_died(self._paper)))
-        if not self.started_here and self.runtime.paper is not None:
-            waits.append(asyncio.create_task(self._host_gone()))
-        if not waits:
-            await asyncio.get_running_loop().create_future()
-        try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            return next(iter(done)).result()
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+        while not stop.is_set():
+            if self.started_here:
+                await self._mind(stop)
+            elif self._take_lock():
+                log.warning("host_gone", pid=self.runtime.pid, now=os.getpid())
+                await self._revive(stop)
+            else:
+                self._follow()
+                await wait_set(stop, _WATCH_S)
 
-    async def _host_gone(self) -> str:
-        pid, folder = self.runtime.pid, self._wanted.folder
-        while True:
-            if not _alive(pid) or read_runtime(folder) != self.runtime:
-                return (
-                    f"process {pid}, which ran log and exchange of {folder}, has ended; start this one again"
-                )
-            await asyncio.sleep(_WATCH_S)
+    def _follow(self) -> None:
+        """Another host publishes the same addresses under its own process id."""
+        found = read_runtime(self._wanted.folder)
+        if found is not None and found != self.runtime and _alive(found.pid):
+            self._same_exchange(found)
+            log.warning("host_changed", pid=found.pid)
+            self.runtime = found
+
+    async def _mind(self, stop: asyncio.Event) -> None:
+        """Wait until a child ends, and start it again."""
+        began = self._monotonic()
+        why = await self._child_died(stop)
+        if why is None:
+            return
+        if self._monotonic() - began >= LASTING_S:
+            self._pause_s = FIRST_PAUSE_S
+        log.critical("host_child_died", why=why, remedy="it is started again; look at its log")
+        await self._revive(stop)
+
+    async def _child_died(self, stop: asyncio.Event) -> str | None:
+        """How the log or the exchange ended; ``None`` when we are to stop."""
+        children = [child for child in (self._server, self._paper) if child is not None]
+        waits = [asyncio.create_task(child.died()) for child in children]
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({*waits, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if stop.is_set():
+                return None
+            return "; ".join(wait.result() for wait in waits if wait.done())
+        finally:
+            for wait in (*waits, stopped):
+                wait.cancel()
+            await asyncio.gather(*waits, stopped, return_exceptions=True)
+
+    async def _revive(self, stop: asyncio.Event) -> None:
+        """Start what does not run, until it runs: a full disk has room again some time."""
+        before = self.runtime
+        while not await wait_set(stop, self._pause_s if self._pause_s > FIRST_PAUSE_S else 0):
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            try:
+                await self._start_missing()
+            except (LogProblem, ExchangeNotStarted, OSError) as error:
+                log.critical("host_not_revived", why=str(error), next_try_s=self._pause_s)
+                continue
+            self._same_exchange(self.runtime, before)
+            log.warning("host_revived", log=bool(self._server), exchange=bool(self._paper))
+            return
+
+    def _same_exchange(self, now: Runtime, before: Runtime | None = None) -> None:
+        """Connections and signatures of this process are bound to one exchange."""
+        if now.paper != (before or self.runtime).paper:
+            raise HostFailed(
+                f"the paper exchange of {self._wanted.folder} has another address now; start this process again"
+            )
 
     async def _start_or_attach(self) -> None:
         """Who gets the lock is the host; else wait for what the host publishes, or for the lock of one that died."""
@@ -136,7 +179,8 @@ class Host:
             if self._take_lock():
                 if not self._may_start:
                     raise NotRunning
-                await self._start()
+                forget_runtime(self._wanted.folder)
+                await self._start_missing()
                 return
             found = read_runtime(self._wanted.folder)
             if found is not None and _alive(found.pid):
@@ -159,88 +203,42 @@ class Host:
         self._lock = lock
         return True
 
-    async def _start(self) -> None:
+    async def _start_missing(self) -> None:
+        """Log and exchange, those that don't run; then publish where they are."""
         wanted = self._wanted
-        (wanted.folder / RUNTIME_FILE).unlink(missing_ok=True)
-        url = ""
-        if wanted.log:
-            self._server = EmbeddedServer(wanted.folder / "log", binary=wanted.binary)
+        if wanted.log and (self._server is None or not self._server.running):
+            self._server = self._server or EmbeddedServer(wanted.folder / "log", binary=wanted.binary)
+            await self._server.stop()
             await self._server.start()
-            url = self._server.url
-        paper = await self._start_paper() if wanted.paper else None
-        self.runtime = Runtime(pid=os.getpid(), command=wanted.command, log_url=url, paper=paper)
-        _write_runtime(wanted.folder, self.runtime)
-
-    async def _start_paper(self) -> PaperAddress:
-        folder = self._wanted.folder
-        command = [
-            sys.executable,
-            "-m",
-            "sureclose",
-            "paper",
-            "--parent-death",
-            str(os.getpid()),
-            "--data",
-            str(folder / "paper.jsonl"),
-            *self._wanted.paper_arguments,
-        ]
-        with (folder / "paper.log").open("ab") as output:
-            self._paper = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=output,
-                start_new_session=True,
-            )
-        assert self._paper.stdout is not None
-        try:
-            line = await asyncio.wait_for(self._paper.stdout.readline(), PATIENCE_S)
-        except TimeoutError:
-            line = b""
-        if not line:
-            raise HostFailed(f"the paper exchange did not start; {folder / 'paper.log'} says why")
-        return msgspec.json.decode(line, type=PaperAddress)
-
-    async def _paper_died(self, paper: asyncio.subprocess.Process) -> str:
-        code = await paper.wait()
-        return f"the paper exchange ended with {code}; {self._wanted.folder / 'paper.log'} says why"
+        if wanted.paper and (self._paper is None or not self._paper.running):
+            self._paper = self._paper or PaperChild(wanted.folder, wanted.paper_arguments, self._monotonic)
+            await self._paper.stop()
+            await self._paper.start()
+        self.runtime = Runtime(
+            pid=os.getpid(),
+            command=wanted.command,
+            log_url="" if self._server is None else self._server.url,
+            paper=None if self._paper is None else self._paper.address,
+        )
+        write_runtime(wanted.folder, self.runtime)
 
     async def _stop(self) -> None:
         if self._paper is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._paper.terminate()
-            await self._paper.wait()
+            await self._paper.stop()
             self._paper = None
         if self._server is not None:
             await self._server.stop()
             self._server = None
         if self._lock >= 0:
-            (self._wanted.folder / RUNTIME_FILE).unlink(missing_ok=True)
+            forget_runtime(self._wanted.folder)
             os.close(self._lock)
             self._lock = -1
-
-
-def read_runtime(folder: Path) -> Runtime | None:
-    """What the host of the folder published, or ``None``; it may be dead."""
-    try:
-        return msgspec.json.decode((folder / RUNTIME_FILE).read_bytes(), type=Runtime)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
 
 
 def paper_arguments(positions: Sequence[str], symbols: int, limits: str, seed: int) -> tuple[str, ...]:
     """The command line of an embedded paper exchange."""
     seeds = [part for position in positions for part in ("--position", position)]
     return (*seeds, "--symbols", str(symbols), "--limits", limits, "--seed", str(seed))
-
-
-def _write_runtime(folder: Path, runtime: Runtime) -> None:
-    """Whole or not at all, and for our eyes only: it holds keys."""
-    temporary = folder / f".{RUNTIME_FILE}.{os.getpid()}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        json.dump(msgspec.to_builtins(runtime), stream, indent=2)
-    temporary.replace(folder / RUNTIME_FILE)
 
 
 def _alive(pid: int) -> bool:

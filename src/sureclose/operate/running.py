@@ -11,6 +11,7 @@ from sureclose.domain.policy import Policy
 from sureclose.domain.words import Mode
 from sureclose.operate.listening import Listening
 from sureclose.operate.session import Session
+from sureclose.operate.wiring import misplaced, purposes, readings
 from sureclose.services import apply_layer, execution, identity, intent_executor
 from sureclose.services.alarms.board import Alarms, Speaker
 from sureclose.services.alarms.closes import CloseAlarms
@@ -38,8 +39,9 @@ from sureclose.services.vitals import (
 )
 from sureclose.streams.clock import Moment
 from sureclose.streams.entry import Entry
-from sureclose.streams.groups import group_info
+from sureclose.streams.groups import group_backlog
 from sureclose.streams.names import StreamName
+from sureclose.streams.probe import WriteProbe
 from sureclose.streams.stage import Stage
 from sureclose.streams.verdict import StageVerdict
 from sureclose.streams.wire import wait_set
@@ -97,6 +99,9 @@ class Process:
         self._lags: dict[str, int | None] = {}
         self._listening: Listening | None = None
         self._worker = identity.worker()
+        self._probe = WriteProbe(
+            session.log, f"{session.streams.prefix}sureclose:probe:{self._worker}", session.monotonic
+        )
         self._alarms = Alarms(
             Speaker(session.keys.account, session.mode, self._worker),
             AlarmLedger(session.wire, session.keys),
@@ -112,6 +117,7 @@ class Process:
     async def run(self) -> int:
         session = self._session
         self._say_mode()
+        await self._say_misplaced()
         server = HttpServer(
             session.http,
             observation(
@@ -119,6 +125,7 @@ class Process:
                 lambda: self._health.ready(self.vitals()),
                 self._metrics.exposition,
             ),
+            port_is_default=session.http_port_is_default,
         )
         address = await server.start()
         log.info("listening", address=address)
@@ -136,11 +143,12 @@ class Process:
         self._supervisor.spawn("alarms", self._watch(telling))
         self._supervisor.spawn("task alarms", tasks.run(self._stop))
         self._supervisor.spawn("lag", self._measure_lag())
+        self._supervisor.spawn("log writes", self._probe.run(self._stop))
         self._supervisor.spawn("log clock", session.clock.keep(session.wire, self._stop))
         self._supervisor.spawn("heartbeat", heartbeat.run(self._stop))
         self._supervisor.spawn("watchdog", notifier.feed(lambda: self._supervisor.alive, self._stop))
-        if session.host.started_here or session.host.runtime.paper is not None:
-            self._supervisor.spawn("host", self._host())
+        if session.host.needed:
+            self._supervisor.spawn("host", session.host.keep(self._stop))
         notifier.ready(f"{', '.join(self._roles)} on {session.mode}")
         try:
             code = await self._supervisor.wait()
@@ -166,6 +174,7 @@ class Process:
                 tasks=self._supervisor.tasks(),
                 stages=stages,
                 log_reachable=all(answers) if answers else None,
+                log_refusal=self._probe.refusal,
                 stopping=self._stop.is_set(),
                 alarms=self._alarms.counts(),
             )
@@ -176,6 +185,7 @@ class Process:
             tasks=self._supervisor.tasks(),
             stages=stages | {Role.EXECUTION: reader},
             log_reachable=all(answers) if answers else None,
+            log_refusal=self._probe.refusal,
             stopping=self._stop.is_set(),
             under_way=0 if service.engine is None else service.engine.size,
             broken={} if service.engine is None else service.engine.broken,
@@ -201,10 +211,10 @@ class Process:
             for role in self._roles:
                 stream, group = groups[role]
                 try:
-                    info = await group_info(self._session.wire, self._session.streams.full(stream), group)
+                    found = await group_backlog(self._session.wire, self._session.streams.full(stream), group)
                 except RedisError:
-                    info = None  # the readers of the same log report its outage
-                self._lags[role] = None if info is None else info.lag
+                    found = None  # the readers of the same log report its outage
+                self._lags[role] = None if found is None else found.readable
 
     def _say_mode(self) -> None:
         session = self._session
@@ -219,6 +229,17 @@ class Process:
             hosting=session.host.started_here,
             max_age_s=session.execution.max_age_s,
         )
+
+    async def _say_misplaced(self) -> None:
+        """Groups on the wrong stream, and those that nobody reads, are said at every start."""
+        streams = self._session.streams
+        try:
+            found = await readings(self._session.wire, streams)
+        except RedisError as error:
+            log.warning("groups_not_checked", error=str(error))
+            return
+        for check in misplaced(found, purposes(streams)):
+            log.warning("group_misplaced", group=check.name, detail=check.detail, remedy=check.remedy)
 
     async def _start(self) -> None:
         wiring = self._session.wiring
@@ -359,14 +380,3 @@ class Process:
         await asyncio.wait({telling})
         if (error := telling.exception()) is not None:
             log.critical("alarms_died", exc_info=error)
-
-    async def _host(self) -> None:
-        died = asyncio.create_task(self._session.host.died())
-        stopped = asyncio.create_task(self._stop.wait())
-        try:
-            await asyncio.wait({died, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if died.done():
-                raise RuntimeError(died.result())
-        finally:
-            died.cancel()
-            stopped.cancel()

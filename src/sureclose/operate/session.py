@@ -27,6 +27,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     streams: StreamSettings
     execution: ExecutionSettings
     http: HttpSettings
+    http_port_is_default: bool
+    """Nobody chose the port, so another will do where it is taken."""
     alerts: AlertSettings
     venue_settings: VenueSettings
     credentials: Credentials

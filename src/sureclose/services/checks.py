@@ -95,6 +95,9 @@ def tasks(vitals: Vitals) -> Check:
 
 
 def log(vitals: Vitals) -> Check:
+    if vitals.log_refusal:
+        remedy = "nothing is sent meanwhile: log.refuses_writes in the log of the process says what to do"
+        return Check("log", Level.FAIL, f"takes no writes: {vitals.log_refusal}", remedy)
     if vitals.log_reachable:
         return Check("log", Level.OK, "answers")
     detail = "has not been asked yet" if vitals.log_reachable is None else "does not answer"
@@ -125,6 +128,10 @@ def reads(name: str, stage: StageVitals | None, rules: HealthRules, started_at: 
         said = f"last read {now - last_read_at:.1f} s ago"
     if silent > rules.read_age_s:
         return Check(title, Level.FAIL, said, "it neither reads nor fails: restart the process and report it")
+    lost = stage.health.trimmed_unread
+    if lost:
+        remedy = "see log.entries_lost in the log of the process; compare open positions with the venue"
+        return Check(title, Level.WARN, f"{said}; {lost} entries were trimmed before they were read", remedy)
     lag = "not known" if stage.lag is None else stage.lag
     return Check(title, Level.WARN if last_read_at is None else Level.OK, f"{said}, lag {lag}")
 

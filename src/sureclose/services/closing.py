@@ -86,6 +86,7 @@ class Closing:
         self._slot = AsyncExitStack()
         self._slot_held = False
         self._read_fails = False
+        self._log_fails = False
         self._length_before: int | None = None
         self._sent: set[int] = set()
         self._by_order = by_order
@@ -94,6 +95,7 @@ class Closing:
         self.state: State = New()
         self.judged: EntryRef | None = None
         """The entry whose decision this is; the outcome acknowledges it."""
+        self.published = False  # here, and heard of
 
     @property
     def skipped(self) -> bool:
@@ -130,7 +132,9 @@ class Closing:
                     await self._drive(effect, lane)
                 return
             except RedisError as error:
-                log.warning("log_lost", plan_id=self.plan_id, error=str(error))
+                told = log.debug if self._log_fails else log.warning
+                told("log_lost", plan_id=self.plan_id, error=str(error))
+                self._log_fails = True
                 await asyncio.sleep(LOG_RETRY_S)
             except Fenced as fenced:
                 if fenced.verdict is Verdict.STALE_LEASE:
@@ -403,6 +407,7 @@ class Closing:
             entries=() if self.judged is None else (self.judged,),
             announce=lambda evidence: tools.announce(report_of(concluded, evidence), decision),
         )
+        self.published = True
         reach(FaultPoint.AFTER_PUBLISH)
         report = report_of(concluded, self._chain.head.hash)
         log.info(

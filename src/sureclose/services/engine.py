@@ -149,11 +149,13 @@ class Engine:
         """What was delivered besides the entry that got the outcome.
 
         After a skip, which burns no id, a delivery of another age is begun anew. Else the same wish is a duplicate, and
-        another wish under the same name is nothing that may vanish.
+        another wish under the same name is nothing that may vanish. The entry that got the outcome may come again as well,
+        from a group that was made anew: then nothing but this acknowledges it.
         """
         plan_id = closing.plan_id
         deliveries = self._deliveries.pop(plan_id, [])
-        rest = [delivery for delivery in deliveries if delivery.entry.ref != closing.judged]
+        ended = closing.judged if closing.published else None
+        rest = [delivery for delivery in deliveries if delivery.entry.ref != ended]
         self._held -= {delivery.entry.ref.entry_id for delivery in deliveries}
         decision = closing.decision
         again = [d for d in rest if same_close(d.decision, decision)]

@@ -96,10 +96,16 @@ def problem(status: HTTPStatus, detail: str, headers: dict[str, str] | None = No
 
 
 class HttpServer:
-    """Listens while entered. ``address`` is where, with the port that was taken when the settings say 0."""
+    """Listens while entered. ``address`` is where, with the port that was taken when the settings say 0.
 
-    def __init__(self, settings: HttpSettings, routes: Iterable[Route]) -> None:
+    ``port_is_default`` says that nobody chose the port: where it is taken, as by another process of ours, any will do.
+    """
+
+    def __init__(
+        self, settings: HttpSettings, routes: Iterable[Route], *, port_is_default: bool = False
+    ) -> None:
         self._settings = settings
+        self._port_is_default = port_is_default
         self._routes = tuple(routes)
         self._runner: web.AppRunner | None = None
         self.address = ""
@@ -128,7 +134,7 @@ class HttpServer:
         )
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, port).start()
+            await self._listen(runner, host, port)
         except (OSError, UnicodeError) as error:
             await runner.cleanup()
             if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
@@ -137,6 +143,16 @@ class HttpServer:
         self._runner = runner
         self.address = _url(*runner.addresses[0][:2])
         return self.address
+
+    async def _listen(self, runner: web.AppRunner, host: str, port: int) -> None:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not self._port_is_default:
+                raise
+            remedy = "a free port is taken; set http.port to have a fixed one"
+            log.warning("http_port_taken", address=_url(host, port), remedy=remedy)
+            await web.TCPSite(runner, host, 0).start()
 
     async def stop(self) -> None:
         runner, self._runner = self._runner, None

@@ -162,6 +162,8 @@ class Metrics(Collector):
         beat = None if self._beat_at is None else now - self._beat_at
         yield _gauge("last_read_age_seconds", "Since the last successful read.", ages, "stage")
         yield _gauge("lag_entries", "Entries of the group not delivered yet.", lags, "stage")
+        lost = {self._stage(name): stage.health.trimmed_unread for name, stage in vitals.stages.items()}
+        yield _gauge("trimmed_unread_entries", "Entries that were gone before they were read.", lost, "stage")
         yield _gauge("closes_under_way", "Closes under way.", {"": vitals.under_way})
         yield _gauge("closes_broken", "Closes that can't go on here.", {"": len(vitals.broken)})
         yield _gauge("tasks_alive", "Background tasks that live.", {"": tasks[TaskState.ALIVE]})

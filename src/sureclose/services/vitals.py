@@ -82,6 +82,8 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[TaskReport, ...]
     stages: Mapping[str, StageVitals]
     log_reachable: bool | None
+    log_refusal: str = ""
+    """Why the log does not take writes; empty while it does."""
     stopping: bool = False
     under_way: int | None = None
     broken: Mapping[str, str] = {}

@@ -63,6 +63,10 @@ class EmbeddedServer:
     def pid(self) -> int | None:
         return None if self._child is None else self._child.pid
 
+    @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
     async def start(self, *, patience_s: float = 10.0) -> None:
         """Return when the server answers and has loaded its data.
 

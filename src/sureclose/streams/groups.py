@@ -42,6 +42,40 @@ class StreamInfo(msgspec.Struct, frozen=True, kw_only=True):
     groups: int
 
 
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """What a group was not given yet. None is unknown, never zero (incident 1)."""
+
+    readable: int | None
+    lost: int | None
+    """Trimmed or deleted between the last entry delivered and the oldest one there: nobody reads them any more."""
+    delivered_at: int | None
+    """When the last entry delivered was written, in milliseconds, by its id; None before the first."""
+
+
+def backlog(stream: StreamInfo, group: GroupInfo) -> Backlog:
+    """Computed here, because some servers go on counting what was trimmed unread as lag (Redis 7.0)."""
+    delivered = id_key(group.last_delivered_id)
+    written_at = delivered[0] or None
+    if delivered >= id_key(stream.last_id):
+        return Backlog(readable=0, lost=0, delivered_at=written_at)
+    if stream.first_id is not None and id_key(stream.first_id) <= delivered:
+        return Backlog(readable=group.lag, lost=None if group.lag is None else 0, delivered_at=written_at)
+    read = 0 if delivered == (0, 0) else group.entries_read
+    lost = (
+        None if read is None or stream.entries_added is None else stream.entries_added - read - stream.length
+    )
+    # The two were asked one after the other, and the group may have moved on in between.
+    return Backlog(
+        readable=stream.length, lost=None if lost is None else max(0, lost), delivered_at=written_at
+    )
+
+
+async def group_backlog(wire: Wire, stream: str, group: str) -> Backlog | None:
+    """None if the stream or the group isn't there."""
+    info, reader = await stream_info(wire, stream), await group_info(wire, stream, group)
+    return None if info is None or reader is None else backlog(info, reader)
+
+
 async def ensure_group(wire: Wire, stream: str, group: str, start: str = START) -> bool:
     """Make the group unless it is there, the stream too; True if it was made.
 

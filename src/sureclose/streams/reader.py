@@ -15,7 +15,8 @@ from redis.exceptions import RedisError
 from sureclose.streams.connection import Log
 from sureclose.streams.entry import Delivered, Entry, parse_entries
 from sureclose.streams.errors import LogWentBackwards
-from sureclose.streams.groups import START, ensure_group, stream_info
+from sureclose.streams.groups import START, ensure_group, group_info, stream_info
+from sureclose.streams.losses import Losses
 from sureclose.streams.outage import Outage
 from sureclose.streams.wire import Wire, id_key, wait_set
 
@@ -24,6 +25,8 @@ PAGE = 500
 _ROOM_POLL_S = 0.05
 _NEVER = "0-0"
 _ZOMBIE_MARGIN_S = 0.25
+LOOK_EVERY_S = 5.0
+"""How often a reader compares what it may be given with what was added: trimming does not announce itself."""
 
 _VANISHED = "entries of before may be gone: compare open positions with the venue (sureclose reconcile)"
 
@@ -56,6 +59,7 @@ class GroupReader:
         in_flight: Callable[[], Collection[str]] = frozenset,
         checkpoint: Callable[[], str] = lambda: START,
         page: int = PAGE,
+        losses: Losses | None = None,
     ) -> None:
         self.stream = stream
         self.group = group
@@ -73,6 +77,8 @@ class GroupReader:
         self._in_flight = in_flight
         self._checkpoint = checkpoint
         self._page = page
+        self._losses = losses or Losses()
+        self._look_at = monotonic()
         self._outage = Outage(monotonic, stream=stream, group=group, consumer=consumer)
         self._sure = False
         self._ever_sure = False
@@ -103,6 +109,8 @@ class GroupReader:
         try:
             if not self._sure:
                 await self._make_sure()
+            elif self._monotonic() >= self._look_at:
+                await self._look_for_losses()
             if self._look_again_at is not None and self._monotonic() >= self._look_again_at:
                 self._look_again_at, self._own_after = None, START
             batch = (
@@ -209,7 +217,16 @@ class GroupReader:
             )
         elif made:
             _log.info("log.group_created", stream=self.stream, group=self.group, start=start)
+        else:
+            await self._look_for_losses()
         self._sure = self._ever_sure = True
+
+    async def _look_for_losses(self) -> None:
+        stream = await stream_info(self._commands, self.stream)
+        group = await group_info(self._commands, self.stream, self.group)
+        if stream is not None and group is not None:
+            self._losses.look(stream, group)
+        self._look_at = self._monotonic() + LOOK_EVERY_S
 
     async def _others_hold_any(self) -> bool:
         holders: Any = (await self._commands.execute_command(b"XPENDING", self.stream, self.group))[3] or ()

@@ -73,12 +73,12 @@ class Slot:
     ) -> Self:
         """``role`` is the name's first part. Asking again with the same token after a lost reply gives the same slot."""
         token = token or secrets.token_hex(16)
-        keys = [slot_key(prefix, group, number) for number in range(1, MOST_SLOTS + 1)]
+        names, keys = zip(*slot_keys(prefix, group, role).items(), strict=True)
         asked_at = monotonic()
-        number = await _TAKE.call(wire, keys, [token, round(TTL_S * 1000)])
+        number = await _TAKE.call(wire, list(keys), [token, round(TTL_S * 1000)])
         if not isinstance(number, int) or number < 1:
             raise NoSlotFree(f"all {MOST_SLOTS} slots of group {group} are taken")
-        return cls(wire, keys[number - 1], f"{role}-{number}", token, asked_at + TTL_S, monotonic)
+        return cls(wire, keys[number - 1], names[number - 1], token, asked_at + TTL_S, monotonic)
 
     @property
     def held(self) -> bool:
@@ -119,6 +119,11 @@ class Slot:
     def _lose(self, why: str) -> None:
         _log.error("slot.lost", slot=self.name, why=why)
         self.lost.set()
+
+
+def slot_keys(prefix: str, group: str, role: str) -> dict[str, str]:
+    """Every name that a process can have there, and the key that is there while one has it."""
+    return {f"{role}-{number}": slot_key(prefix, group, number) for number in range(1, MOST_SLOTS + 1)}
 
 
 def slot_key(prefix: str, group: str, number: int) -> str:

@@ -17,15 +17,18 @@ from sureclose.streams.encode import Producer
 from sureclose.streams.entry import Entry
 from sureclose.streams.fields import Unreadable
 from sureclose.streams.groups import START
+from sureclose.streams.losses import Losses
 from sureclose.streams.outage import Outage
 from sureclose.streams.publish import Event, Finish, acknowledge, append, finish
 from sureclose.streams.reader import PAGE, GroupReader
-from sureclose.streams.slots import Slot
+from sureclose.streams.slots import Slot, slot_keys
 from sureclose.streams.verdict import Dead, Drop, Emit, Keep, StageVerdict
 from sureclose.streams.wire import Wire, wait_set
+from sureclose.streams.zombies import REAP_IDLE_MS, reap
 
 CLAIM_IDLE_MS = 3000
 CLAIM_EVERY_S = 1.0
+REAP_EVERY_S = 60.0
 _LOST_REMEDY = (
     "the payload was trimmed before anybody finished it: trim by MINID, below the group's oldest pending id"
 )
@@ -64,6 +67,8 @@ class StageHealth(msgspec.Struct, frozen=True, kw_only=True):
     failing_since: float | None
     first_entry_at: float | None
     in_flight: int
+    trimmed_unread: int = 0
+    """Entries that were gone before the group was given them."""
 
 
 class Stage:
@@ -75,7 +80,8 @@ class Stage:
 
     A stage whose ``decide`` keeps entries says what is still held in ``in_flight``, how much more may come in ``free``,
     and calls ``freed`` when there is room again. ``claim_idle_ms`` is how long another may take over an entry before
-    we do it; 0 is for who holds a lease, since the entries of everybody else are orphans then.
+    we do it; 0 is for who holds a lease, since the entries of everybody else are orphans then. ``reap_idle_ms`` is how
+    long a consumer that holds nothing must have been silent to be taken out of the group.
     """
 
     def __init__(
@@ -95,6 +101,7 @@ class Stage:
         monotonic: Callable[[], float],
         checkpoint: Callable[[], str] = lambda: START,
         claim_idle_ms: int = CLAIM_IDLE_MS,
+        reap_idle_ms: int = REAP_IDLE_MS,
         in_flight: Callable[[], Collection[str]] = frozenset,
         free: Callable[[], int] = lambda: PAGE,
     ) -> None:
@@ -111,11 +118,14 @@ class Stage:
         self._monotonic = monotonic
         self._checkpoint = checkpoint
         self._claim_idle_ms = claim_idle_ms
+        self._reap_idle_ms = reap_idle_ms
+        self._reap_at = monotonic()
         self._kept = in_flight
         self._free = free
         self._log = log
         self._wire: Wire = log.commands()
         self._outage = Outage(monotonic, stage=name)
+        self._losses = Losses()
         self._reader: GroupReader | None = None
         self._first_entry_at: float | None = None
         self._last_read_at: float | None = None
@@ -131,6 +141,7 @@ class Stage:
             failing_since=min((at for at in failing if at is not None), default=None),
             first_entry_at=self._first_entry_at,
             in_flight=self._deciding + len(self._kept()),
+            trimmed_unread=self._losses.count,
         )
 
     def freed(self) -> None:
@@ -167,6 +178,7 @@ class Stage:
             checkpoint=self._checkpoint,
             in_flight=self._kept,
             free=self._free,
+            losses=self._losses,
         )
         self._reader = reader
         try:
@@ -203,7 +215,18 @@ class Stage:
             await self._finish([entry for entry in page if entry.pending])
             await self._report_gone()
             if reader.claim_round_over:
+                await self._reap()
                 return
+
+    async def _reap(self) -> None:
+        """Now and then, behind a round of claims: what the dead held is ours by then."""
+        if self._monotonic() < self._reap_at:
+            return
+        slots = slot_keys(self._prefix, self._group, self._role)
+        reaped = await reap(self._wire, self._source, self._group, slots, idle_ms=self._reap_idle_ms)
+        self._reap_at = self._monotonic() + REAP_EVERY_S
+        if reaped:
+            _log.warning("stage.zombies_reaped", stage=self.name, group=self._group, consumers=reaped)
 
     async def _finish(self, batch: list[Entry]) -> None:
         """Decide each entry, then write all ends in one script; only then are they counted."""
