@@ -122,7 +122,9 @@ class Desk:
             held or self.lease,
             component=component,
             warranted_intent=f"intent-{chain.plan_id}",
-            sending=msgspec.structs.replace(passing, position=at),
+            sending=msgspec.structs.replace(
+                passing, position=at, client_order_id=f"sc-{chain.plan_id}-{attempt}"
+            ),
         )
 
     async def permit(
