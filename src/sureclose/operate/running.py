@@ -20,7 +20,6 @@ from sureclose.services.alarms.sinks import sinks_of
 from sureclose.services.alarms.strangers import Strangers
 from sureclose.services.alarms.tasks import TaskAlarms
 from sureclose.services.announcing import announcer
-from sureclose.services.closing import Tools
 from sureclose.services.engine import Engine
 from sureclose.services.execution import ExecutionService, bootstrap
 from sureclose.services.health import Health
@@ -31,6 +30,7 @@ from sureclose.services.notify import Notifier
 from sureclose.services.reading import Wiring
 from sureclose.services.settings import Path, Role
 from sureclose.services.supervisor import Supervisor
+from sureclose.services.tools import Tools
 from sureclose.services.vitals import (
     ClockVitals,
     StageVitals,

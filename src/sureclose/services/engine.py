@@ -14,8 +14,9 @@ from sureclose.domain.planning import same_age, same_close
 from sureclose.journal.lease import Lease
 from sureclose.journal.record import ChainBroken
 from sureclose.journal.store import Fenced
-from sureclose.services.closing import Closing, Tools
+from sureclose.services.closing import Closing
 from sureclose.services.lanes import Lanes
+from sureclose.services.tools import Tools
 from sureclose.streams.entry import Entry
 from sureclose.streams.fields import Unreadable
 

@@ -13,12 +13,12 @@ from sureclose.journal import authority, lease
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
 from sureclose.services.authority_events import authority_event
-from sureclose.services.closing import Tools
 from sureclose.services.engine import Engine
 from sureclose.services.progress import say_progress
 from sureclose.services.pulse import Pulse, tell
 from sureclose.services.reading import Wiring, understood
 from sureclose.services.settings import ExecutionSettings
+from sureclose.services.tools import Tools
 from sureclose.services.vitals import LeaseState, StageVitals, Waits
 from sureclose.streams.clock import Moment
 from sureclose.streams.connection import Log
