@@ -4,7 +4,7 @@ import getpass
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,9 @@ import msgspec
 from sureclose import config as configuration
 from sureclose.config import Config, ConfigError
 from sureclose.domain.words import Mode
+from sureclose.journal.fence import Fence
 from sureclose.journal.keys import Keys
+from sureclose.journal.mirror import Mirror
 from sureclose.operate.host import Host, Wanted, paper_arguments
 from sureclose.operate.session import Session
 from sureclose.services.identity import producer
@@ -92,10 +94,17 @@ async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterat
                 producer(name),
             ),
             folder=config.data_dir,
+            fence=stack.enter_context(closing(_fence(config, log))),
             mode_source=options.mode_source(),
             clock=clock,
             monotonic=steady_seconds,
         )
+
+
+def _fence(config: Config, log: Log) -> Fence:
+    """What this machine remembers of the log. An embedded one is named by its folder, which it never leaves."""
+    address = EMBEDDED if config.redis.url == EMBEDDED else log.address
+    return Fence(Mirror(config.data_dir / "mirror", f"{config.streams.prefix}{config.account}", address))
 
 
 def _venue(config: Config, host: Host) -> tuple[VenueSettings, Credentials]:

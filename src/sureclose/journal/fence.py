@@ -7,7 +7,7 @@ every script that writes to the journal counts, and refuses a caller who has see
 import msgspec
 
 from sureclose.journal.keys import Keys
-from sureclose.journal.mirror import Authority, Memory, Mirror
+from sureclose.journal.mirror import Authority, Memory, Mirror, MirrorDamaged
 from sureclose.streams.wire import Wire
 
 
@@ -42,7 +42,10 @@ class Fence:
     def __init__(self, mirror: Mirror | None = None) -> None:
         self._mirror = mirror
         self._reign = 0
-        self.memory = Memory() if mirror is None else mirror.read()
+        self.memory = Memory()
+        self.damaged = ""
+        """Why the mirror could not be read; nothing was known then."""
+        self.look()
 
     @property
     def token(self) -> str:
@@ -65,7 +68,11 @@ class Fence:
         """Learn what another process of this folder has seen since."""
         if self._mirror is None:
             return
-        kept, own = self._mirror.read(), self.memory
+        try:
+            kept, own = self._mirror.read(), self.memory
+        except MirrorDamaged as error:
+            self.damaged = str(error)
+            return
         if kept.id != own.id:
             if kept.epoch >= own.epoch:
                 self.memory = kept
@@ -99,6 +106,7 @@ class Fence:
 
     def adopt(self, identity: str, written: int, run_id: str) -> None:
         """From now on this is the log, as it stands."""
+        self.damaged = ""
         self._keep(msgspec.structs.replace(self.memory, id=identity, written=written, run_id=run_id))
         if self._mirror is not None and self._reign:
             self._mirror.count(identity, self._reign, written)

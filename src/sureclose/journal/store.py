@@ -9,6 +9,7 @@ import msgspec
 
 from sureclose.domain.events import EntryRef
 from sureclose.domain.facts import AnyFact, Ended, Resolved, Sending
+from sureclose.domain.market import OrderReport
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.journal import scripts
 from sureclose.journal.fence import Fence
@@ -166,6 +167,12 @@ class Journal:
         """The plan that an order belongs to; ``None`` when the journal never sent one of that id."""
         plan = await self._wire.execute_command(b"GET", self.keys.order(client_order_id))
         return None if plan is None else plan.decode()
+
+    async def orphans(self) -> dict[str, OrderReport]:
+        """By client order id, the orders of ours that the venue has and the log had lost."""
+        reply = await self._wire.execute_command(b"HGETALL", self.keys.orphans)
+        pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+        return {name.decode(): msgspec.json.decode(order, type=OrderReport) for name, order in pairs}
 
     async def append(self, chain: Chain, lease: Lease) -> None:
         """Write what the chain holds unwritten; raises ``Fenced`` when it is another process's now."""

@@ -20,6 +20,7 @@ from sureclose.services.alarms.sinks import sinks_of
 from sureclose.services.alarms.strangers import Strangers
 from sureclose.services.alarms.tasks import TaskAlarms
 from sureclose.services.announcing import announcer
+from sureclose.services.continuity import Continuity
 from sureclose.services.engine import Engine
 from sureclose.services.execution import ExecutionService, bootstrap
 from sureclose.services.health import Health
@@ -261,6 +262,7 @@ class Process:
             observe=self._metrics,
             clock=session.clock,
             monotonic=session.monotonic,
+            outlives_loss=True,
         )
         self._stages[role] = stage
         self._supervisor.spawn(role, stage.run(self._stop))
@@ -268,7 +270,12 @@ class Process:
     async def _execution(self, wiring: Wiring) -> None:
         session = self._session
         execution_settings = session.execution
-        strangers = Strangers(session.journal, session.venue_settings.client_order_id_prefix, self._alarms)
+        strangers = Strangers(
+            session.journal,
+            session.venue_settings.client_order_id_prefix,
+            self._alarms,
+            leads=lambda: self._engine is not None,
+        )
         listening = self._listening = Listening(session, strangers, lambda: self._engine, self._stop)
         positions = PositionAlarms(
             self._alarms,
@@ -317,6 +324,19 @@ class Process:
             observe=self._metrics,
             monotonic=session.monotonic,
             started_at=self._started_at,
+            continuity=Continuity(
+                session.log,
+                tools.journal,
+                session.fence,
+                wiring,
+                session.venue,
+                self._alarms,
+                session.clock,
+                prefix=tools.policy.client_order_id_prefix,
+                recv_window=tools.recv_window,
+                margin=tools.policy.margin,
+                max_age=tools.policy.max_age,
+            ),
         )
         self._supervisor.spawn("positions", listening.check_positions())
         if session.venue_settings.size_from_stream:
@@ -330,6 +350,8 @@ class Process:
 
     async def _bootstrap(self, wiring: Wiring) -> None:
         session = self._session
+        if session.fence.memory.authority is not None:
+            return  # there was a record before: what became of it is judged under the lease
         while not self._stop.is_set():
             try:
                 standing = await bootstrap(session.wire, session.keys, wiring, session.clock.now())

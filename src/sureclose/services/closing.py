@@ -333,7 +333,9 @@ class Closing:
         """The order that the log had lost is an attempt of this close from here on."""
         sending = effect.sending
         self._listen_for(sending.client_order_id)
+        reach(FaultPoint.BEFORE_ADOPTION)
         verdict = await self._tools.journal.adopt(self._chain, self._lease, sending, effect.facts)
+        reach(FaultPoint.AFTER_ADOPTION)
         if verdict is not Verdict.OK:
             return steps.GateRefused(now=self._now(), reason=verdict.lower(), passing=verdict is Verdict.BUSY)
         self._tools.orphans.pop(sending.client_order_id, None)

@@ -17,6 +17,11 @@ class FaultPoint(StrEnum):
     AFTER_SEND = "after_send"
     BEFORE_PUBLISH = "before_publish"
     AFTER_PUBLISH = "after_publish"
+    BEFORE_ADOPTION = "before_adoption"
+    AFTER_ADOPTION = "after_adoption"
+    BEFORE_RECONCILED = "before_reconciled"
+    AFTER_RECONCILED = "after_reconciled"
+    AFTER_MIRROR = "after_mirror"
 
 
 _CRASH_AT = os.environ.get("SURECLOSE_CRASH_AT", "")

@@ -6,7 +6,7 @@ from sureclose.streams.errors import LogAddressInvalid, SentinelNotSupported
 
 EMBEDDED = "embedded"
 _SCHEMES = ("redis", "rediss", "unix")
-_SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
+SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
 
 
 def masked(url: str) -> str:
@@ -34,7 +34,7 @@ def accepted(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        if parts.scheme in _SENTINEL_SCHEMES:
+        if parts.scheme in SENTINEL_SCHEMES:
             raise SentinelNotSupported(url=masked(url))
         port = parts.port
     except ValueError as error:

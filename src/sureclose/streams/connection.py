@@ -14,7 +14,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sureclose.streams.address import EMBEDDED, accepted, masked
+from sureclose.streams.address import EMBEDDED, SENTINEL_SCHEMES, accepted, masked
 from sureclose.streams.errors import LogAddressInvalid
 from sureclose.streams.report import LogReport, read_report
 
@@ -42,6 +42,11 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError(f"redis.block_ms must be from 1 to 1000, not {self.block_ms}")
         if self.socket_timeout_s <= 0 or self.connect_timeout_s <= 0:
             raise ValueError("redis.socket_timeout_s and redis.connect_timeout_s must be above 0")
+
+    @property
+    def through_sentinel(self) -> bool:
+        """Whether Sentinel says which server is the log: the next one may be a replica that is behind."""
+        return self.url.startswith(SENTINEL_SCHEMES)
 
     def __repr__(self) -> str:
         return (
