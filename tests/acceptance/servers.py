@@ -64,6 +64,16 @@ class Server:
             *("--appendonly", "yes", "--appendfsync", "always", *self._more),
         ]
 
+    def watch(self, service: str, master: int, *, down_ms: int, quorum: int) -> None:
+        """The configuration of a Sentinel that watches a server on that port."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "sentinel.conf").write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
+            f"sentinel monitor {service} 127.0.0.1 {master} {quorum}\n"
+            f"sentinel down-after-milliseconds {service} {down_ms}\n"
+            f"sentinel failover-timeout {service} 6000\n"
+        )
+
     async def ask(self, *command: str) -> Any:
         """The answer, or ``None`` when there is none."""
         client: Any = Redis(host="127.0.0.1", port=self.port, socket_timeout=1, socket_connect_timeout=1)

@@ -1,6 +1,7 @@
 """The log forgets: emptied, or set back to an older copy. No plan is executed twice, and none never."""
 
 import contextlib
+import signal
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -66,9 +67,28 @@ async def closes(world: World, count: int = 2) -> list[Close]:
     return whole + [Close(await venue.open(200), part) for part in ("0.5", "0.25")[:count]]
 
 
+async def sent(world: World, close: Close) -> None:
+    """The venue has executed it, whatever the executor knows of that."""
+
+    async def executed() -> bool | None:
+        return bool((await world.exchange.records()).effective(close.held.symbol)) or None
+
+    await eventually("the venue has executed it", executed)
+
+
+async def level(master: Server, replica: Server) -> None:
+    """The replica has all that the master has."""
+
+    async def same() -> bool | None:
+        mine, its = await master.ask("ROLE"), await replica.ask("ROLE")
+        return (its[0] == b"slave" and its[3] == b"connected" and int(its[4]) == int(mine[1])) or None
+
+    await eventually("the replica has caught up", same)
+
+
 async def reconnected(world: World) -> None:
     """The test's own client after a restart of the server."""
-    await world.log._client.connection_pool.disconnect()  # noqa: SLF001
+    await world.log._client.connection_pool.disconnect()
 
 
 async def frozen(world: World) -> dict[str, str]:
@@ -101,11 +121,7 @@ async def test_a_log_emptied_under_a_living_executor_is_compared_with_the_venue_
         caught = Close(await world.exchange.open())
         await world.exchange.fault("answer_delayed", caught.held.symbol, ms=1500)
         await caught.ask(world)
-
-        async def executed() -> bool | None:
-            return bool((await world.exchange.records()).effective(caught.held.symbol)) or None
-
-        await eventually("the venue has executed it", executed)
+        await sent(world, caught)
         await server.ask("FLUSHALL")
         await process.says("log_reconciled")
         await caught.done(world)
@@ -125,7 +141,61 @@ async def test_a_log_emptied_under_a_living_executor_is_compared_with_the_venue_
         await again.done(world)
         for close in (*before, caught):
             judged(await world.exchange.records(), close.held, close.quantity)
-        assert process.told.count("log_lost") == 1
+        assert process.told.count("continuity_lost") == 1
+
+
+async def test_a_failover_to_a_replica_that_missed_the_last_second_executes_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    """What was approved before the replica fell behind is unread there, and was executed; what came after it is in our hands."""
+    master = Server(tmp_path / "master")
+    replica = Server(tmp_path / "replica")
+    sentinels = [Server(tmp_path / f"sentinel-{number}", sentinel=True) for number in range(3)]
+    try:
+        async with deployment(tmp_path, master) as world:
+            await replica.start()
+            await replica.ask("REPLICAOF", "127.0.0.1", str(master.port))
+            for sentinel in sentinels:
+                sentinel.watch("log", master.port, down_ms=700, quorum=2)
+                await sentinel.start()
+            url = "redis+sentinel://" + ",".join(f"127.0.0.1:{one.port}" for one in sentinels) + "/log"
+            process = world.run(REDIS__URL=url)
+            await world.up(process)
+            early = await closes(world, 1)
+            for close in early:
+                await close.ask(world)
+                await close.done(world)
+            asked = await closes(world)
+            process.signal(signal.SIGSTOP)
+            for close in asked:
+                await close.ask(world)
+            await level(master, replica)
+            # From here on the replica hears nothing, and does not know it.
+            replica.signal(signal.SIGSTOP)
+            assert await master.ask("CLIENT", "KILL", "TYPE", "replica") == 1
+            process.signal(signal.SIGCONT)
+            for close in asked:
+                await close.done(world)
+            late = Close(await world.exchange.open())
+            await world.exchange.fault("answer_delayed", late.held.symbol, ms=700)
+            await late.ask(world)
+            await sent(world, late)
+            master.kill()
+            replica.signal(signal.SIGCONT)
+            await process.says("log_reconciled", 40)
+            assert "had acknowledged" in await process.says("continuity_lost")
+            await world.log.moved(replica.url)
+            for close in (*asked, late):
+                await close.done(world)
+            assert await frozen(world) == {}
+            again = Close(await world.exchange.open(200), "0.5")
+            await again.ask(world)
+            await again.done(world)
+            for close in early:
+                await close.done(world)
+    finally:
+        for server in (replica, *sentinels):
+            server.kill()
 
 
 @pytest.mark.parametrize("alive", [True, False], ids=["alive", "dead"])

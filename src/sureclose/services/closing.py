@@ -26,7 +26,7 @@ from sureclose.domain.words import PositionSide
 from sureclose.journal.lease import Lease
 from sureclose.journal.store import Chain, Fenced, Verdict
 from sureclose.services.cancelling import cancel
-from sureclose.services.fault_points import FaultPoint, reach
+from sureclose.services.fault_points import FaultPoint, LossPoint, reach
 from sureclose.services.heard import FILLS_GRACE_S, Heard
 from sureclose.services.lanes import Lane, Lanes
 from sureclose.services.observing import Observer, Read
@@ -333,9 +333,9 @@ class Closing:
         """The order that the log had lost is an attempt of this close from here on."""
         sending = effect.sending
         self._listen_for(sending.client_order_id)
-        reach(FaultPoint.BEFORE_ADOPTION)
+        reach(LossPoint.BEFORE_ADOPTION)
         verdict = await self._tools.journal.adopt(self._chain, self._lease, sending, effect.facts)
-        reach(FaultPoint.AFTER_ADOPTION)
+        reach(LossPoint.AFTER_ADOPTION)
         if verdict is not Verdict.OK:
             return steps.GateRefused(now=self._now(), reason=verdict.lower(), passing=verdict is Verdict.BUSY)
         self._tools.orphans.pop(sending.client_order_id, None)

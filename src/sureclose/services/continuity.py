@@ -23,7 +23,7 @@ from sureclose.journal.reconciliation import Reconciliation, join
 from sureclose.journal.store import Journal
 from sureclose.services.alarms.alarm import AlarmKind
 from sureclose.services.authority_events import authority_event
-from sureclose.services.fault_points import FaultPoint, reach
+from sureclose.services.fault_points import LossPoint, reach
 from sureclose.services.reading import Wiring
 from sureclose.streams.clock import LogClock
 from sureclose.streams.connection import Log
@@ -135,6 +135,7 @@ class Continuity:
 
     async def watch(self, wire: Wire) -> str:
         """Every second of a reign: why it has to end, or nothing. Raises ``RedisError``."""
+        await self._log.require_master()
         run_id = await read_run_id(wire)
         if run_id != self._run_id:
             return "the log's server is another one, or was started anew"
@@ -183,7 +184,7 @@ class Continuity:
             lineage = await read_lineage(self._wire, self._keys)
             identity = lineage.id
         self._fence.adopt(identity, lineage.written, report.run_id)
-        reach(FaultPoint.AFTER_MIRROR)
+        reach(LossPoint.AFTER_MIRROR)
         return True
 
     # Authority -----------------------------------------------------------------------------------------------------
@@ -229,7 +230,7 @@ class Continuity:
 
     async def _reconcile(self, trigger: str, held: Lease, report: LogReport, over: asyncio.Event) -> bool:
         """Wait until nothing can be on the way any more, then ask the venue for what the log had lost."""
-        log.critical("log_lost", trigger=trigger, epoch=held.epoch)
+        log.critical("continuity_lost", trigger=trigger, epoch=held.epoch)
         self._alarms.raise_(AlarmKind.LOG_LOST, "log", f"{trigger}: it is compared with the venue", _WAIT)
         detected = await self._asked(self._venue.server_time, over)
         if detected is None or not await self._passed(detected, over):
@@ -238,10 +239,10 @@ class Continuity:
         if found is None:
             return False
         reconciliation, orphans = found
-        reach(FaultPoint.BEFORE_RECONCILED)
+        reach(LossPoint.BEFORE_RECONCILED)
         if await self._asked(lambda: self._join(held, report, reconciliation, orphans), over) is None:
             return False
-        reach(FaultPoint.AFTER_MIRROR)
+        reach(LossPoint.AFTER_MIRROR)
         self._alarms.clear(AlarmKind.LOG_LOST, "log")
         log.warning(
             "log_reconciled",
@@ -337,7 +338,7 @@ class Continuity:
             events=self._wiring.streams.full(StreamName.AUTHORITY_EVENTS),
             event=event,
         )
-        reach(FaultPoint.AFTER_RECONCILED)
+        reach(LossPoint.AFTER_RECONCILED)
         self._fence.adopt(identity, written, report.run_id)
         return True
 

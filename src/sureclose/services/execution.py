@@ -292,9 +292,9 @@ class ExecutionService:
                 renewed = await lease.renew(self._lease_wire, self.keys, held)
                 self._log_answers = True
                 if renewed:
-                    renewed_at = asked_at
                     why = await self._continuity.watch(self._lease_wire) if self.engine else ""
                     if not why:
+                        renewed_at = asked_at
                         continue
                 else:
                     why = "another process has it"
