@@ -7,7 +7,8 @@ from typing import cast
 import pytest
 
 from sureclose.journal.fence import Fence
-from sureclose.services.continuity import Alarming, Books, Continuity
+from sureclose.services.comparing import Books
+from sureclose.services.continuity import Alarming, Continuity
 from sureclose.services.execution import ExecutionService
 from sureclose.services.settings import ExecutionSettings
 from sureclose.streams.connection import Log

@@ -11,6 +11,7 @@ from sureclose.cli.doctor import doctor
 from sureclose.cli.exits import Exit
 from sureclose.cli.logs import configure as configure_logs
 from sureclose.cli.prove import prove
+from sureclose.cli.reconcile import reconcile
 from sureclose.cli.resolve import resolve
 from sureclose.cli.run import run
 from sureclose.cli.session import Options
@@ -45,5 +46,17 @@ def main(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> N
     context.obj = Options(files, verbose)
 
 
-for command in (run, paper, close, prove, trace, resolve, verify_command, doctor, new_config, show_config):
+for command in (
+    run,
+    paper,
+    close,
+    prove,
+    trace,
+    reconcile,
+    resolve,
+    verify_command,
+    doctor,
+    new_config,
+    show_config,
+):
     main.add_command(command)

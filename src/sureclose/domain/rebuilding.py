@@ -45,6 +45,11 @@ def orphan_of(
     return None
 
 
+def ids_of(plan_id: str, policy: Policy) -> list[str]:
+    """The ids of a plan's first attempts, to tell whose an order is."""
+    return [_own_id(plan_id, attempt, policy) for attempt in range(1, 1 + AHEAD)]
+
+
 def orphaned(state: State, event: steps.Orphaned, policy: Policy) -> Step:
     """Between attempts, or when the fills seem complete, the lost order comes first."""
     if not isinstance(state, Waiting | Confirming) or state.progress.orphan is not None:

@@ -141,7 +141,8 @@ def _packed(identity: str, epoch: int, written: int) -> bytes:
 
 def _unpacked(content: bytes) -> list[tuple[str, int]]:
     found = []
-    for at in range(0, len(content) - _SLOT.size + 1, _SLOT_SIZE):
+    content += b"\0" * (-len(content) % _SLOT_SIZE)
+    for at in range(0, len(content), _SLOT_SIZE):
         epoch, written, name, check = _SLOT.unpack_from(content, at)
         if not any(content[at : at + _SLOT.size]):
             continue

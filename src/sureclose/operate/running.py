@@ -15,6 +15,7 @@ from sureclose.services import apply_layer, execution, identity, intent_executor
 from sureclose.services.alarms.board import Alarms, Speaker
 from sureclose.services.alarms.closes import CloseAlarms
 from sureclose.services.alarms.ledger import AlarmLedger
+from sureclose.services.alarms.orphans import OrphanAlarms
 from sureclose.services.alarms.positions import PositionAlarms
 from sureclose.services.alarms.sinks import sinks_of
 from sureclose.services.alarms.strangers import Strangers
@@ -338,6 +339,13 @@ class Process:
                 max_age=tools.policy.max_age,
             ),
         )
+        orphans = OrphanAlarms(
+            self._alarms,
+            tools.orphans,
+            leads=lambda: self._engine is not None,
+            monotonic=session.monotonic,
+        )
+        self._supervisor.spawn("orphans", orphans.run(self._stop))
         self._supervisor.spawn("positions", listening.check_positions())
         if session.venue_settings.size_from_stream:
             self._supervisor.spawn("resting book", listening.check_resting())

@@ -15,7 +15,6 @@ import structlog
 from redis.exceptions import RedisError
 
 from sureclose.domain.market import OrderReport
-from sureclose.domain.times import LONGEST_EXPIRY_MS
 from sureclose.journal import authority
 from sureclose.journal.fence import Fence, Lineage, read_lineage
 from sureclose.journal.lease import Lease
@@ -23,6 +22,7 @@ from sureclose.journal.reconciliation import Reconciliation, join
 from sureclose.journal.store import Journal
 from sureclose.services.alarms.alarm import AlarmKind
 from sureclose.services.authority_events import authority_event
+from sureclose.services.comparing import Books, compare, missing_since
 from sureclose.services.fault_points import LossPoint, reach
 from sureclose.services.reading import Wiring
 from sureclose.streams.clock import LogClock
@@ -30,30 +30,13 @@ from sureclose.streams.connection import Log
 from sureclose.streams.errors import LogProblem
 from sureclose.streams.names import StreamName
 from sureclose.streams.report import LogReport, read_run_id
-from sureclose.streams.wire import Wire, id_key, wait_set
-from sureclose.venue.clock import VenueClock
+from sureclose.streams.wire import Wire, wait_set
 from sureclose.venue.errors import VenueError
 
 log = structlog.get_logger()
 
-DOUBT_MS: Final = 60_000
-"""How much further back than the newest record the venue's orders are read: clocks, and records written late."""
 RETRY_S: Final = 0.25
-_AT_ONCE: Final = 8
-_FORGOTTEN_MS: Final = 89 * 86_400_000
-"""The venue answers for 90 days; what is older than that has expired long ago."""
-
 _Found = TypeVar("_Found")
-
-
-class Books(Protocol):
-    """What the venue is asked."""
-
-    @property
-    def clock(self) -> VenueClock: ...
-    async def server_time(self) -> int: ...
-    async def symbols_since(self, start_time: int) -> set[str]: ...
-    async def orders_since(self, symbol: str, start_time: int) -> list[OrderReport]: ...
 
 
 class Alarming(Protocol):
@@ -268,21 +251,9 @@ class Continuity:
 
     async def _compared(
         self, trigger: str, held: Lease, detected: int
-    ) -> tuple[Reconciliation, list[OrderReport]]:
-        since = await self._since()
-        symbols = sorted(await self._venue.symbols_since(since))
-        ours: list[OrderReport] = []
-        for first in range(0, len(symbols), _AT_ONCE):
-            lists = await asyncio.gather(
-                *(self._venue.orders_since(symbol, since) for symbol in symbols[first : first + _AT_ONCE])
-            )
-            ours += [
-                order
-                for orders in lists
-                for order in orders
-                if order.client_order_id.startswith(self._prefix)
-            ]
-        orphans = [order for order in ours if await self._journal.plan_of(order.client_order_id) is None]
+    ) -> tuple[Reconciliation, tuple[OrderReport, ...]]:
+        since = await missing_since(self._wire, self._journal, self._venue, self._clock, self._max_age)
+        compared = await compare(self._venue, self._journal, self._prefix, since)
         reconciliation = Reconciliation(
             trigger=trigger,
             worker=held.owner,
@@ -290,28 +261,14 @@ class Continuity:
             detected_at=detected,
             at=self._venue.clock.now(),
             since=since,
-            symbols=tuple(symbols),
-            orders=len(ours),
-            orphans=tuple(order.client_order_id for order in orphans),
+            symbols=compared.symbols,
+            orders=compared.ours,
+            orphans=tuple(order.client_order_id for order in compared.unknown),
         )
-        return reconciliation, orphans
-
-    async def _since(self) -> int:
-        """From when on orders may be missing: before the newest record that is there, or as far back as a wish may be.
-
-        Venue milliseconds.
-        """
-        newest = await self._wire.execute_command(b"XREVRANGE", self._keys.journal, "+", "-", b"COUNT", 1)
-        now = self._clock.now()
-        if newest:
-            since = min(id_key(newest[0][0])[0] - DOUBT_MS, now - self._max_age - DOUBT_MS)
-        else:
-            since = now - LONGEST_EXPIRY_MS - DOUBT_MS
-        ahead = self._venue.clock.now() - now
-        return max(since, now - _FORGOTTEN_MS) + ahead
+        return reconciliation, compared.unknown
 
     async def _join(
-        self, held: Lease, report: LogReport, found: Reconciliation, orphans: list[OrderReport]
+        self, held: Lease, report: LogReport, found: Reconciliation, orphans: tuple[OrderReport, ...]
     ) -> bool:
         known, lineage = self._fence.memory, await read_lineage(self._wire, self._keys)
         identity, now = secrets.token_hex(16), self._clock.now()

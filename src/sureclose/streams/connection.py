@@ -14,11 +14,13 @@ from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 
 from sureclose.streams.address import EMBEDDED, SENTINEL_SCHEMES, accepted, masked
 from sureclose.streams.errors import LogAddressInvalid
 from sureclose.streams.report import LogReport, read_report
 from sureclose.streams.sentinel import MasterConnection, MasterTlsConnection, Sentinels, parse
+from sureclose.streams.wire import Wire
 
 COMMAND_CONNECTIONS = 32
 BLOCK_MARGIN_S = 1.0
@@ -112,6 +114,15 @@ class Log:
         """Where Sentinels say which server is the log: raise a ``RedisError`` if another one was in use, or if they don't say."""
         if self._sentinels is not None:
             await self._sentinels.require()
+
+    async def least_replicas(self) -> int | None:
+        """How many replicas have to follow the master for it to take writes; ``None`` when it does not tell."""
+        wire: Wire = self.commands()
+        try:
+            reply = await wire.execute_command(b"CONFIG", b"GET", b"min-replicas-to-write")
+        except ResponseError:
+            return None
+        return int(reply[1]) if reply else None
 
     async def check(self) -> LogReport:
         """What the server is and how durable; raises ``LogTooOld``, ``LogUnreachable`` or ``LogAccessDenied``."""
