@@ -127,6 +127,13 @@ class Desk:
             ),
         )
 
+    async def adopt(self, chain: Chain, attempt: int, *, held: Lease | None = None) -> Said:
+        """An order that the log had lost, as an attempt."""
+        lost = msgspec.structs.replace(
+            sending(attempt), client_order_id=f"sc-{chain.plan_id}-{attempt}", rebuilt=True
+        )
+        return await self.journal.adopt(chain, held or self.lease, lost, [lost])
+
     async def permit(
         self,
         chain: Chain,
