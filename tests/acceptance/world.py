@@ -468,6 +468,12 @@ class Producer:
         """The server has restarted: connections of before are no good."""
         await self._client.aclose()
 
+    async def moved(self, url: str) -> None:
+        """The log is there now."""
+        await self._client.aclose()
+        self.url = url
+        self._client = Redis.from_url(url, decode_responses=True)
+
     async def add(self, stream: str, fields: Mapping[str, str], entry_id: str = "*") -> str:
         flat = [part for pair in fields.items() for part in pair]
         added: str = await self._client.execute_command("XADD", self.prefix + stream, entry_id, *flat)

@@ -29,6 +29,7 @@ from sureclose.domain.decide import decide
 from sureclose.domain.doubt import Doubts
 from sureclose.domain.evidence import Evidence
 from sureclose.domain.facts import AnyFact, Sending, Via
+from sureclose.domain.ids import client_order_id_for
 from sureclose.domain.market import Class, OrderReport, Position, Refusal, RestingOrder, Trade
 from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.settlement import Findings
@@ -44,6 +45,8 @@ LEGAL: dict[type, tuple[type, ...]] = {
         steps.ReadResting,
         steps.CancelResting,
         steps.PassGate,
+        steps.ReadOrphan,
+        steps.Adopt,
     ),
     InFlight: (steps.Send,),
     Unknown: (steps.QueryOrder, steps.GatherEvidence),
@@ -123,6 +126,13 @@ orders = st.builds(
     st.sampled_from(["NEW", "PARTIALLY_FILLED", "FILLED", "EXPIRED", "CANCELED", "A_WORD_OF_TOMORROW"]),
     st.sampled_from([Decimal(0), Decimal(1), Decimal(4)]),
     times,
+)
+orphans = st.builds(
+    lambda order, attempt: replace(
+        order, client_order_id=client_order_id_for("sc-", "paper:main", "plan", attempt)
+    ),
+    orders,
+    numbers,
 )
 trades = st.lists(
     st.builds(
@@ -212,7 +222,13 @@ FACTS: dict[type, st.SearchStrategy[AnyFact]] = {
 }
 
 EVENTS: dict[type, st.SearchStrategy[steps.AnyEvent]] = {
-    steps.Received: st.builds(steps.Received, now=times, decision=decisions, entry=st.just(ENTRY)),
+    steps.Received: st.builds(
+        steps.Received,
+        now=times,
+        decision=decisions,
+        entry=st.just(ENTRY),
+        orphan=st.one_of(st.none(), orphans),
+    ),
     steps.Taken: st.builds(steps.Taken, now=times, worker=st.just("w"), epoch=numbers),
     steps.PositionRead: st.builds(steps.PositionRead, now=times, position=positions, rules=st.just(RULES)),
     steps.SideUnclear: st.builds(steps.SideUnclear, now=times),
@@ -261,6 +277,18 @@ EVENTS: dict[type, st.SearchStrategy[steps.AnyEvent]] = {
         ),
     ),
     steps.TradesRead: st.builds(steps.TradesRead, now=times, trades=trades),
+    steps.Orphaned: st.builds(steps.Orphaned, now=times, order=orphans),
+    steps.OrphanRead: st.builds(
+        steps.OrphanRead,
+        now=times,
+        evidence=st.builds(Evidence, begun_at=times, orders=st.just(()), trades=trades, position=positions),
+        rules=st.just(RULES),
+    ),
+    steps.Adopted: st.builds(
+        steps.Adopted,
+        now=times,
+        facts=st.tuples(sendings, st.builds(facts.Seen, via=st.just(Via.ORDER_LIST), order=orders)),
+    ),
     steps.Published: st.builds(steps.Published, now=times, ended=ends),
 }
 any_fact = st.one_of(*FACTS.values())
@@ -295,6 +323,7 @@ progresses = st.builds(
     clearing=st.one_of(st.none(), FACTS[facts.Clearing]),
     cleared=shelves,
     left=shelves,
+    orphan=st.one_of(st.none(), orphans),
     ending=st.sampled_from(["", "expired"]),
 ).map(known)
 tries = st.sampled_from([0, 3, 10, 100_000])
@@ -344,6 +373,10 @@ def sound(state: State, event: steps.AnyEvent, step: steps.Step) -> None:
         assert isinstance(event, steps.GatePassed) or isinstance(state, InFlight), (
             "only the gate leads to a send"
         )
+    if isinstance(step.effect, steps.Adopt):
+        assert isinstance(event, steps.OrphanRead)
+        assert isinstance(state, Waiting)
+        assert step.effect.sending.attempt > state.progress.attempt, "an id is an attempt once"
     if isinstance(step.effect, steps.PassGate):
         assert isinstance(state, Waiting)
         assert isinstance(event, steps.PositionRead | steps.HistoryRead | steps.RestingRead)

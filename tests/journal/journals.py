@@ -122,8 +122,17 @@ class Desk:
             held or self.lease,
             component=component,
             warranted_intent=f"intent-{chain.plan_id}",
-            sending=msgspec.structs.replace(passing, position=at),
+            sending=msgspec.structs.replace(
+                passing, position=at, client_order_id=f"sc-{chain.plan_id}-{attempt}"
+            ),
         )
+
+    async def adopt(self, chain: Chain, attempt: int, *, held: Lease | None = None) -> Said:
+        """An order that the log had lost, as an attempt."""
+        lost = msgspec.structs.replace(
+            sending(attempt), client_order_id=f"sc-{chain.plan_id}-{attempt}", rebuilt=True
+        )
+        return await self.journal.adopt(chain, held or self.lease, lost, [lost])
 
     async def permit(
         self,

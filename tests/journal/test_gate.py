@@ -31,9 +31,9 @@ async def test_what_passes_is_durable_and_in_flight(desk: Desk) -> None:
     assert chain.unwritten == []
     assert await desk.do("HGET", desk.keys.flights(SYMBOL), "BOTH") == b"plan"
     assert await desk.journal.open_plans() == ["plan"]
-    assert await desk.journal.plan_of("sc-1") == "plan"
-    assert await desk.journal.plan_of("sc-2") is None
-    assert 0 < await desk.do("PTTL", desk.keys.order("sc-1")) <= RETENTION_MS
+    assert await desk.journal.plan_of("sc-plan-1") == "plan"
+    assert await desk.journal.plan_of("sc-plan-2") is None
+    assert 0 < await desk.do("PTTL", desk.keys.order("sc-plan-1")) <= RETENTION_MS
 
 
 async def test_who_is_refused_at_the_gate_holds_what_it_held(desk: Desk) -> None:
@@ -45,7 +45,7 @@ async def test_who_is_refused_at_the_gate_holds_what_it_held(desk: Desk) -> None
     with pytest.raises(Fenced):
         await desk.gate(chain, 7)
     assert (chain.head, chain.unwritten) == (head, [resumed])
-    assert await desk.journal.plan_of("sc-1") is None
+    assert await desk.journal.plan_of("sc-plan-1") is None
     assert await desk.gate(chain) is Verdict.OK
     assert [type(fact).__name__ for fact in (await loaded(desk)).facts] == ["Admitted", "Resumed", "Sending"]
 

@@ -26,12 +26,13 @@ async def test_what_is_about_to_be_done_is_durable_when_it_is_permitted(desk: De
     assert await desk.gate(chain) is Verdict.OK
 
 
-async def test_a_permit_without_news_writes_nothing(desk: Desk) -> None:
+async def test_a_permit_without_news_records_nothing_and_counts(desk: Desk) -> None:
     """A repeated cancel asks again, for the freeze may have come in between."""
     chain = await desk.admit()
     before = await desk.everything()
     assert await desk.permit(chain) is Verdict.OK
-    assert await desk.everything() == before
+    counted = {desk.keys.log: "[b'written', b'2']"}
+    assert await desk.everything() == before | counted
 
 
 async def test_without_the_grant_or_under_freeze_nothing_is_permitted(desk: Desk) -> None:

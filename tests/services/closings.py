@@ -29,10 +29,10 @@ from sureclose.paper.params import Params
 from sureclose.paper.server import PaperExchange
 from sureclose.paper.settings import PaperSettings
 from sureclose.services.announcing import announcer
-from sureclose.services.closing import Tools
 from sureclose.services.engine import Engine
 from sureclose.services.reading import Wiring
 from sureclose.services.settings import StreamSettings
+from sureclose.services.tools import Tools
 from sureclose.streams.clock import LogClock
 from sureclose.streams.codec import CodecRules
 from sureclose.streams.connection import Log

@@ -2,9 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 
+from sureclose.journal.fence import Fence
+from sureclose.services.comparing import Books
+from sureclose.services.continuity import Alarming, Continuity
 from sureclose.services.execution import ExecutionService
 from sureclose.services.settings import ExecutionSettings
 from sureclose.streams.connection import Log
@@ -30,6 +34,19 @@ def service(executor: Executor, log: Log) -> ExecutionService:
         observe=lambda _stage, _kind, _reason: None,
         monotonic=executor.time.seconds,
         started_at=executor.time.ms(),
+        continuity=Continuity(
+            log,
+            executor.tools.journal,
+            Fence(),
+            executor.wiring,
+            cast("Books", executor.tools.venue),
+            cast("Alarming", None),
+            executor.tools.clock,
+            prefix="sc-",
+            recv_window=executor.tools.recv_window,
+            margin=executor.tools.policy.margin,
+            max_age=executor.tools.policy.max_age,
+        ),
     )
 
 

@@ -49,7 +49,7 @@ async def test_an_order_of_our_prefix_that_the_journal_never_sent_is_a_breach(
     await desk.gate(await desk.admit())
     alarms, stop = Alarmed(), asyncio.Event()
     strangers = Strangers(desk.journal, "sc-", cast("Alarms", alarms))
-    strangers.see(msgspec.structs.replace(STRANGE, client_order_id="sc-1"))
+    strangers.see(msgspec.structs.replace(STRANGE, client_order_id="sc-plan-1"))
     strangers.see(msgspec.structs.replace(STRANGE, client_order_id="web_1"))
     strangers.see(STRANGE)
     watching = asyncio.create_task(strangers.run(stop))

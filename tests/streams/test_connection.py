@@ -8,6 +8,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from sureclose.streams.address import masked
 from sureclose.streams.connection import Log, LogSettings
 from sureclose.streams.embedded import EmbeddedServer
 from sureclose.streams.errors import (
@@ -15,10 +16,10 @@ from sureclose.streams.errors import (
     LogNotDurable,
     LogTooOld,
     LogUnreachable,
-    SentinelNotSupported,
 )
 from sureclose.streams.report import LogReport, read_report
 from sureclose.streams.script import Script
+from sureclose.streams.sentinel import parse
 from tests.streams.lossy_proxy import Loss, LossyProxy
 
 
@@ -72,9 +73,23 @@ def test_an_address_that_would_bring_back_unsafe_defaults_or_is_none_is_refused(
         LogSettings(url=url)
 
 
-def test_sentinel_addresses_are_refused_honestly() -> None:
-    with pytest.raises(SentinelNotSupported, match=r"not supported yet \(redis\+sentinel://:\*\*\*@a:1"):
-        LogSettings(url="redis+sentinel://:secret@a:1,b:2/main")
+def test_an_address_with_sentinels_is_taken_and_shown_without_its_passwords() -> None:
+    url = "redis+sentinel://me:secret@a:1,b/main/3?sentinel_password=hidden"
+    assert "secret" not in masked(url)
+    assert "hidden" not in masked(url)
+    assert LogSettings(url=url).through_sentinel
+    service = parse(url)
+    assert [str(place) for place in service.sentinels] == ["a:1", "b:26379"]
+    assert (service.name, service.password) == ("main", "hidden")
+    assert service.server_url == "redis://me:secret@sentinel.invalid/3"
+
+
+@pytest.mark.parametrize(
+    "place", ["/main", "a:1", "a:1/", "a:x/main", "a:1,/main", "a:1/main/x", "a:1/main?retry=3"]
+)
+def test_an_address_with_sentinels_that_says_too_little_is_refused(place: str) -> None:
+    with pytest.raises(LogAddressInvalid):
+        LogSettings(url=f"redis+sentinel://{place}")
 
 
 def test_settings_are_read_from_configuration_and_bounded() -> None:

@@ -17,7 +17,7 @@ from sureclose.operate.host import HostFailed, NotRunning
 from sureclose.operate.human import NoExecutor
 from sureclose.operate.running import CannotRun
 from sureclose.services.http import HttpProblem
-from sureclose.streams.errors import LogAddressInvalid, LogProblem, SentinelNotSupported
+from sureclose.streams.errors import LogAddressInvalid, LogProblem
 from sureclose.venue.errors import VenueError
 
 _UNBROKEN = 1_000
@@ -33,7 +33,7 @@ def run(command: Callable[[], Coroutine[Any, Any, Exit]]) -> None:
         code = fail(Exit.CONFIG, str(error))
     except (NotRunning, NoExecutor) as error:
         code = fail(Exit.NOT_RUNNING, str(error) or (type(error).__doc__ or ""))
-    except (CannotRun, LogAddressInvalid, SentinelNotSupported) as error:
+    except (CannotRun, LogAddressInvalid) as error:
         code = fail(Exit.CONFIG, str(error))
     except (HostFailed, HttpProblem, LogProblem) as error:
         code = fail(Exit.ERROR, str(error))

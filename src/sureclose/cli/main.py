@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "close": "sureclose.cli.close:close",
     "prove": "sureclose.cli.prove:prove",
     "trace": "sureclose.cli.trace:trace",
+    "reconcile": "sureclose.cli.reconcile:reconcile",
     "resolve": "sureclose.cli.resolve:resolve",
     "verify": "sureclose.cli.verify:verify_command",
     "doctor": "sureclose.cli.doctor:doctor",

@@ -5,7 +5,7 @@ import getpass
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import msgspec
 from redis.exceptions import RedisError
@@ -14,7 +14,9 @@ from sureclose import config as configuration
 from sureclose.cli.options import Options
 from sureclose.config import Config, ConfigError
 from sureclose.domain.words import Mode
+from sureclose.journal.fence import Fence
 from sureclose.journal.keys import Keys
+from sureclose.journal.mirror import Mirror
 from sureclose.operate.host import Host, Wanted, paper_arguments
 from sureclose.operate.session import Session
 from sureclose.services.identity import producer
@@ -98,6 +100,7 @@ async def opened(
             ),
             folder=config.data_dir,
             mode_source=configuration.source(options.files, "venue", "environment"),
+            fence=stack.enter_context(closing(_fence(config, log))),
             clock=clock,
             monotonic=steady_seconds,
         )
@@ -116,6 +119,12 @@ async def _reach(log: Log, clock: LogClock, patient: asyncio.Event | None) -> No
         else:
             outage.over()
             return
+
+
+def _fence(config: Config, log: Log) -> Fence:
+    """What this machine remembers of the log. An embedded one is named by its folder, which it never leaves."""
+    address = EMBEDDED if config.redis.url == EMBEDDED else log.address
+    return Fence(Mirror(config.data_dir / "mirror", f"{config.streams.prefix}{config.account}", address))
 
 
 def _venue(config: Config, host: Host) -> tuple[VenueSettings, Credentials]:

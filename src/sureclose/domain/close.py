@@ -60,6 +60,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Reducing orders that a flat position left behind, and that could not be cancelled."""
     unlisted: bool = False
     """Whether it is not known what the flat position left behind, for no list of it could be read."""
+    orphan: OrderReport | None = None
+    """An order of a later attempt that the venue has and the log had lost: it becomes an attempt before anything else."""
     ending: str = ""
     """Why no further attempt is made."""
 
@@ -209,7 +211,7 @@ def _evolve_open(state: _Open, fact: AnyFact) -> State:
         case facts.Sending():
             attempts = (*progress.attempts, fact)
             sent = msgspec.structs.replace(
-                progress, fixed=True, attempt=fact.attempt, attempts=attempts, refused_with=None
+                progress, fixed=True, attempt=fact.attempt, attempts=attempts, refused_with=None, orphan=None
             )
             return InFlight(sent, fact)
         case facts.NotSent():

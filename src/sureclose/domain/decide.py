@@ -15,7 +15,8 @@ from sureclose.domain.close import (
 )
 from sureclose.domain.policy import Policy
 from sureclose.domain.readback import concluded, confirming
-from sureclose.domain.steps import AnyEffect, AnyEvent, OrderSeen, Step
+from sureclose.domain.rebuilding import orphaned, rebuilding
+from sureclose.domain.steps import AnyEffect, AnyEvent, OrderSeen, Orphaned, Step
 from sureclose.domain.tidying import tidying
 from sureclose.domain.waiting import new, waiting
 
@@ -28,9 +29,13 @@ def news(state: State, event: OrderSeen, effect: AnyEffect, policy: Policy) -> S
 
 def decide(state: State, event: AnyEvent, policy: Policy) -> Step:
     """What the event brings. An event that a state does not wait for changes nothing and repeats the state's effect."""
+    if isinstance(event, Orphaned):
+        return orphaned(state, event, policy)
     match state:
         case New() | Done():
             return new(state, event, policy)
+        case Waiting() if state.progress.orphan is not None:
+            return rebuilding(state, event, policy)
         case Waiting():
             return waiting(state, event, policy)
         case InFlight():

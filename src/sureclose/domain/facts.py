@@ -29,6 +29,8 @@ class Sized(Fact, frozen=True, kw_only=True):
     position: Position
     target: Decimal
     side: Side
+    rebuilt: bool = False
+    """Whether it was worked out from the venue's orders and trades, after a loss of the log."""
 
 
 class Sending(Fact, frozen=True, kw_only=True):
@@ -46,6 +48,8 @@ class Sending(Fact, frozen=True, kw_only=True):
     deadline: int
     position: Position
     limit_price: Decimal | None = None
+    rebuilt: bool = False
+    """Whether the log had lost it, and the order at the venue says that it was sent. Its times are then the order's."""
 
 
 class NotSent(Fact, frozen=True, kw_only=True):

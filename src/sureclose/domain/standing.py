@@ -1,5 +1,7 @@
 """What a state wants done when nothing has happened, and how long it waits before it does the same again."""
 
+from typing import Final
+
 from sureclose.domain import steps
 from sureclose.domain.close import (
     Concluded,
@@ -15,13 +17,21 @@ from sureclose.domain.close import (
     Working,
 )
 from sureclose.domain.facts import Why
+from sureclose.domain.market import OrderReport
 from sureclose.domain.policy import Policy
 from sureclose.domain.steps import AnyEffect
+
+LONGEST_LIFE_MS: Final = 60_000
+"""How long before its last change an order of ours can have begun: they fill at once or not at all."""
 
 
 def standing(state: State, policy: Policy, delay: int = 0) -> AnyEffect:
     """What a state wants done when nothing has happened."""
     match state:
+        case Waiting(progress=Progress(orphan=OrderReport() as orphan)):
+            return steps.ReadOrphan(
+                since=orphan.update_time - LONGEST_LIFE_MS, position_side=orphan.position_side, delay=delay
+            )
         case Waiting() | Confirming():
             return steps.ReadPosition(delay=delay, position_side=state.progress.position_side)
         case InFlight():

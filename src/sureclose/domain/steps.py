@@ -29,6 +29,8 @@ class Received(Event, frozen=True, kw_only=True):
 
     decision: Decision
     entry: EntryRef
+    orphan: OrderReport | None = None
+    """An order that was sent for it in a history that the log has lost."""
 
 
 class Taken(Event, frozen=True, kw_only=True):
@@ -132,6 +134,25 @@ class TradesRead(Event, frozen=True, kw_only=True):
     trades: tuple[Trade, ...]
 
 
+class Orphaned(Event, frozen=True, kw_only=True):
+    """The venue has an order of a later attempt of this close, and the log had lost it."""
+
+    order: OrderReport
+
+
+class OrphanRead(Event, frozen=True, kw_only=True):
+    """What the venue shows of the position and its trades since before the orphan."""
+
+    evidence: Evidence
+    rules: SymbolRules
+
+
+class Adopted(Event, frozen=True, kw_only=True):
+    """What makes the orphan an attempt of this close is durable."""
+
+    facts: tuple[AnyFact, ...]
+
+
 class Published(Event, frozen=True, kw_only=True):
     """Outcome, confirmation, record and acknowledgement are durable together."""
 
@@ -156,6 +177,9 @@ AnyEvent = (
     | OrderMissing
     | EvidenceRead
     | TradesRead
+    | Orphaned
+    | OrphanRead
+    | Adopted
     | Published
 )
 
@@ -240,6 +264,20 @@ class ReadTrades(Effect, frozen=True, kw_only=True):
     order_id: int
 
 
+class ReadOrphan(Effect, frozen=True, kw_only=True):
+    """Read the position and the trades since ``since``, to see what the orphan was sent for."""
+
+    since: int
+    position_side: PositionSide
+
+
+class Adopt(Effect, frozen=True, kw_only=True):
+    """Write the facts that make the orphan an attempt; ``sending`` is one of them."""
+
+    sending: Sending
+    facts: tuple[AnyFact, ...]
+
+
 class Publish(Effect, frozen=True, kw_only=True):
     """Publish the outcome; it is durable or it is not the outcome."""
 
@@ -260,6 +298,8 @@ AnyEffect = (
     | QueryOrder
     | GatherEvidence
     | ReadTrades
+    | ReadOrphan
+    | Adopt
     | Publish
     | Rest
 )

@@ -17,6 +17,7 @@ from sureclose.domain.policy import Clears, Policy
 from sureclose.domain.price import MARKET_ORDER_REJECT, bounded
 from sureclose.domain.quantity import next_chunk, target_of
 from sureclose.domain.readback import emptied
+from sureclose.domain.rebuilding import JOURNAL_LOST, bereft
 from sureclose.domain.resting import BLOCKED, blockers, still_there
 from sureclose.domain.sameness import (
     behind,
@@ -46,6 +47,8 @@ def new(state: New | Done, event: AnyEvent, policy: Policy) -> Step:
     if not isinstance(after, Waiting):
         return Step(state, (), steps.Rest())
     too_late = stale(after.progress, event.now, policy)
+    if event.orphan is not None:
+        return bereft(after.progress, event.orphan, too_late, (admitted,), policy)
     if too_late:
         return conclude(after.progress, Outcome(OutcomeKind.SKIPPED, too_late), (admitted,))
     return Step(after, (admitted,), steps.ReadPosition())
@@ -250,6 +253,8 @@ def _unblock(state: Waiting, event: steps.RestingRead, policy: Policy) -> Step:
 
 def _stopped(state: Waiting, reason: str) -> Step:
     """The gate is closed. When it closed before the first cancel, nothing was cancelled."""
+    if reason == JOURNAL_LOST:
+        return conclude(state.progress, Outcome(OutcomeKind.PARKED, reason), ())
     clearing = state.progress.clearing
     if clearing is None or state.tries:
         return stop(state.progress, reason)

@@ -4,8 +4,10 @@ import msgspec
 
 from sureclose.journal import scripts
 from sureclose.journal.keys import Keys
+from sureclose.journal.mirror import Authority
 from sureclose.streams.wire import Wire
 
+_freeze = scripts.load("freeze")
 _bootstrap = scripts.load("bootstrap")
 _warrant = scripts.load("warrant")
 
@@ -27,6 +29,22 @@ async def standing(wire: Wire, keys: Keys) -> Standing:
     grant = _texts(await wire.execute_command(b"HGETALL", keys.grant))
     freeze = _texts(await wire.execute_command(b"HGETALL", keys.freeze))
     return Standing(grant.get("component"), grant, freeze)
+
+
+def recorded(found: Standing) -> Authority:
+    """Grant and freeze as a mirror keeps them. What carries no revision is as old as can be."""
+    revisions = (int(record.get("revision", "0")) for record in (found.grant, found.freeze))
+    return Authority(max(revisions), found.grant, found.freeze)
+
+
+async def freeze(
+    wire: Wire, keys: Keys, events: str, *, record: dict[str, str], event: dict[str, str]
+) -> bool:
+    """Freeze the account; whether it was not frozen before. A freeze that stands keeps its reason."""
+    record_parts = [part for pair in record.items() for part in pair]
+    event_parts = [part for pair in event.items() for part in pair]
+    reply = await _freeze.call(wire, [keys.freeze, events], [len(record_parts), *record_parts, *event_parts])
+    return reply == 1
 
 
 async def bootstrap(

@@ -37,6 +37,21 @@ class Keys(msgspec.Struct, frozen=True):
         return self._key("epoch")
 
     @property
+    def log(self) -> str:
+        """Hash of the log's identity and the count of scripts that have written to it."""
+        return self._key("log")
+
+    @property
+    def orphans(self) -> str:
+        """Hash by client order id: orders of ours that the venue has and the log had lost."""
+        return self._key("orphans")
+
+    @property
+    def reconciliation(self) -> str:
+        """Hash of what the last comparison with the venue after a loss of the log found."""
+        return self._key("reconciliation")
+
+    @property
     def grant(self) -> str:
         """Hash of the component that may execute machine closes."""
         return self._key("grant")

@@ -21,9 +21,9 @@ class Lease(msgspec.Struct, frozen=True):
     epoch: int
 
 
-async def take(wire: Wire, keys: Keys, owner: str, ttl_ms: int = TTL_MS) -> Lease | None:
-    """The lease with a new epoch, or ``None`` while another process holds it."""
-    epoch = await _take.call(wire, [keys.lease, keys.epoch], [owner, ttl_ms])
+async def take(wire: Wire, keys: Keys, owner: str, ttl_ms: int = TTL_MS, *, above: int = 0) -> Lease | None:
+    """The lease with a new epoch, higher than ``above``, or ``None`` while another process holds it."""
+    epoch = await _take.call(wire, [keys.lease, keys.epoch], [owner, ttl_ms, above])
     assert isinstance(epoch, int)
     return Lease(owner, epoch) if epoch else None
 

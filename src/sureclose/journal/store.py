@@ -9,8 +9,10 @@ import msgspec
 
 from sureclose.domain.events import EntryRef
 from sureclose.domain.facts import AnyFact, Ended, Resolved, Sending
+from sureclose.domain.market import OrderReport
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.journal import scripts
+from sureclose.journal.fence import Fence
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
 from sureclose.journal.record import Body, ChainBroken, Head, Record, Writer, extend, verify
@@ -25,6 +27,7 @@ venue remembers an order (90 days), so that no client order id is used while the
 _LOADS_AT_ONCE: Final = COMMAND_CONNECTIONS - 8
 """Closes read back at once: a start on many open ones must leave connections for what they write."""
 
+_adopt = scripts.load("adopt")
 _append = scripts.load("append")
 _gate = scripts.load("gate")
 _permit = scripts.load("permit")
@@ -42,6 +45,13 @@ class Verdict(StrEnum):
     FROZEN = "FROZEN"
     NOT_AUTHORISED = "NOT_AUTHORISED"
     BUSY = "BUSY"
+    USED = "USED"
+    """An order with this client order id was sent before, in a history that the log has lost."""
+    LOG_LOST = "LOG_LOST"
+    """The log lacks what it has acknowledged to this process, or is another one."""
+
+
+_FENCES: Final = frozenset({Verdict.STALE_LEASE, Verdict.STALE_HEAD, Verdict.STALE_ATTEMPT, Verdict.LOG_LOST})
 
 
 class Fenced(Exception):
@@ -91,11 +101,15 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 class Journal:
-    """The journal of one account. ``wall`` gives the log's milliseconds for the records' own times."""
+    """The journal of one account. ``wall`` gives the log's milliseconds for the records' own times.
 
-    def __init__(self, wire: Wire, keys: Keys, wall: Callable[[], int]) -> None:
+    ``fence`` is what the process knows of the log: by default what this journal has seen of it.
+    """
+
+    def __init__(self, wire: Wire, keys: Keys, wall: Callable[[], int], fence: Fence | None = None) -> None:
         self._wire = wire
         self._wall = wall
+        self._fence = Fence() if fence is None else fence
         self._loading = asyncio.Semaphore(_LOADS_AT_ONCE)
         self.keys = keys
 
@@ -154,6 +168,12 @@ class Journal:
         plan = await self._wire.execute_command(b"GET", self.keys.order(client_order_id))
         return None if plan is None else plan.decode()
 
+    async def orphans(self) -> dict[str, OrderReport]:
+        """By client order id, the orders of ours that the venue has and the log had lost."""
+        reply = await self._wire.execute_command(b"HGETALL", self.keys.orphans)
+        pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+        return {name.decode(): msgspec.json.decode(order, type=OrderReport) for name, order in pairs}
+
     async def append(self, chain: Chain, lease: Lease) -> None:
         """Write what the chain holds unwritten; raises ``Fenced`` when it is another process's now."""
         if not chain.unwritten:
@@ -161,7 +181,13 @@ class Journal:
         head, args = self._records_args(chain, lease, ())
         verdict = await self._call(
             _append,
-            [self.keys.close(chain.plan_id), self.keys.journal, self.keys.open, self.keys.lease],
+            [
+                self.keys.close(chain.plan_id),
+                self.keys.journal,
+                self.keys.open,
+                self.keys.lease,
+                self.keys.log,
+            ],
             [lease.owner, lease.epoch, chain.head.hash, chain.plan_id, self._wall(), *args],
         )
         if verdict is not Verdict.OK:
@@ -197,6 +223,8 @@ class Journal:
                 keys.freeze,
                 keys.warrant(warranted_intent),
                 keys.order(sending.client_order_id),
+                keys.log,
+                keys.orphans,
             ],
             [
                 lease.owner,
@@ -209,9 +237,48 @@ class Journal:
                 position.position_side,
                 RETENTION_MS,
                 *args,
+                sending.client_order_id,
             ],
         )
-        if verdict in {Verdict.STALE_LEASE, Verdict.STALE_HEAD, Verdict.STALE_ATTEMPT}:
+        if verdict in _FENCES:
+            raise Fenced(verdict)
+        if verdict is Verdict.OK:
+            self._written(chain, head)
+        return verdict
+
+    async def adopt(self, chain: Chain, lease: Lease, sending: Sending, known: Sequence[AnyFact]) -> Verdict:
+        """Write what the chain holds and then ``known``, which make an order that the log had lost an attempt again.
+
+        ``known`` has ``sending`` in it. The order is no orphan any more then. No right is asked for: it was sent already.
+        """
+        keys, position = self.keys, sending.position
+        head, args = self._records_args(chain, lease, tuple(known))
+        verdict = await self._call(
+            _adopt,
+            [
+                keys.close(chain.plan_id),
+                keys.journal,
+                keys.open,
+                keys.lease,
+                keys.flights(position.symbol),
+                keys.order(sending.client_order_id),
+                keys.log,
+                keys.orphans,
+            ],
+            [
+                lease.owner,
+                lease.epoch,
+                chain.head.hash,
+                chain.plan_id,
+                self._wall(),
+                sending.attempt,
+                position.position_side,
+                RETENTION_MS,
+                *args,
+                sending.client_order_id,
+            ],
+        )
+        if verdict in _FENCES:
             raise Fenced(verdict)
         if verdict is Verdict.OK:
             self._written(chain, head)
@@ -234,10 +301,11 @@ class Journal:
                 keys.grant,
                 keys.freeze,
                 keys.warrant(warranted_intent),
+                keys.log,
             ],
             [lease.owner, lease.epoch, chain.head.hash, chain.plan_id, self._wall(), component, *args],
         )
-        if verdict in {Verdict.STALE_LEASE, Verdict.STALE_HEAD}:
+        if verdict in _FENCES:
             raise Fenced(verdict)
         if verdict is Verdict.OK:
             self._written(chain, head)
@@ -271,6 +339,7 @@ class Journal:
                 keys.flights(symbol),
                 keys.parked,
                 entries[0].stream if entries else keys.journal,
+                keys.log,
                 *(announcement.stream for announcement in announcements),
             ],
             [
@@ -309,7 +378,13 @@ class Journal:
         keys = self.keys
         verdict = await self._call(
             _resolve,
-            [keys.close(plan_id), keys.journal, keys.parked, *(one.stream for one in announcements)],
+            [
+                keys.close(plan_id),
+                keys.journal,
+                keys.parked,
+                keys.log,
+                *(one.stream for one in announcements),
+            ],
             [head.hash, plan_id, RETENTION_MS, *_counted(records), *_flat(announcements)],
         )
         if verdict is not Verdict.OK:
@@ -330,9 +405,12 @@ class Journal:
         chain.noted_at = []
 
     async def _call(self, script: Script, keys: list[str], args: list[bytes | str | int]) -> Verdict:
-        reply = await script.call(self._wire, keys, args)
+        reply = await script.call(self._wire, keys, [*args, self._fence.token])
         assert isinstance(reply, list)
-        return Verdict(reply[0].decode())
+        verdict = Verdict(reply[0].decode())
+        if verdict is Verdict.OK:
+            self._fence.acknowledged(reply[2])
+        return verdict
 
 
 _ENDS: Final = {OutcomeKind.SKIPPED: "SKIPPED", OutcomeKind.PARKED: "PARKED"}

@@ -6,6 +6,7 @@ from redis.exceptions import RedisError
 
 from sureclose.domain.words import Mode
 from sureclose.journal import authority, lease
+from sureclose.journal.fence import read_lineage
 from sureclose.operate.check import Check, Status
 from sureclose.operate.session import Session
 from sureclose.operate.wiring import misplaced, purposes, readings, wired
@@ -22,6 +23,7 @@ async def examine(session: Session, *, accept_everysec: bool, execute_is_approva
     checks: list[Check] = []
     for name, work in (
         ("log", lambda: _log(session, accept_everysec=accept_everysec)),
+        ("log identity", lambda: _identity(session)),
         ("venue clock", lambda: _clock(session)),
         ("venue keys", lambda: _keys(session)),
         ("position mode", lambda: _mode(session)),
@@ -67,6 +69,33 @@ async def _log(session: Session, *, accept_everysec: bool) -> Check:
         status=Status.WARN if accepted else Status.FAIL,
         detail=f"{detail}: {why}",
         remedy="set appendonly yes and appendfsync always",
+    )
+
+
+async def _identity(session: Session) -> Check:
+    """Whether it is the log that this machine knows, with all that it acknowledged."""
+    name, known = "log identity", session.fence.memory
+    lineage = await read_lineage(session.wire, session.keys)
+    behind = known.id == lineage.id and lineage.written < known.written
+    if behind or known.id not in {"", lineage.id, *lineage.before}:
+        return Check(
+            name=name,
+            status=Status.WARN,
+            detail=f"{lineage.id or 'nobody'} with {lineage.written} writes; {known.id} with {known.written} is known here",
+            remedy="`sureclose reconcile` shows what is missing; the executor compares with the venue before it sends",
+        )
+    detail = f"{lineage.id or 'new'}, {lineage.written} writes"
+    if not session.log.settings.through_sentinel:
+        return Check(name=name, status=Status.OK, detail=detail)
+    least = await session.log.least_replicas()
+    detail = f"{detail}; the master of {session.log.address}, min-replicas-to-write {'unknown' if least is None else least}"
+    if least:
+        return Check(name=name, status=Status.OK, detail=detail)
+    return Check(
+        name=name,
+        status=Status.WARN,
+        detail=detail,
+        remedy="set min-replicas-to-write 1 there, so that a master which was cut off takes no more writes",
     )
 
 

@@ -16,12 +16,13 @@ from sureclose.services import apply_layer, execution, identity, intent_executor
 from sureclose.services.alarms.board import Alarms, Speaker
 from sureclose.services.alarms.closes import CloseAlarms
 from sureclose.services.alarms.ledger import AlarmLedger
+from sureclose.services.alarms.orphans import OrphanAlarms
 from sureclose.services.alarms.positions import PositionAlarms
 from sureclose.services.alarms.sinks import sinks_of
 from sureclose.services.alarms.strangers import Strangers
 from sureclose.services.alarms.tasks import TaskAlarms
 from sureclose.services.announcing import announcer
-from sureclose.services.closing import Tools
+from sureclose.services.continuity import Continuity
 from sureclose.services.engine import Engine
 from sureclose.services.execution import ExecutionService, bootstrap
 from sureclose.services.health import Health
@@ -32,6 +33,7 @@ from sureclose.services.notify import Notifier
 from sureclose.services.reading import Wiring
 from sureclose.services.settings import Path, Role
 from sureclose.services.supervisor import Supervisor
+from sureclose.services.tools import Tools
 from sureclose.services.vitals import (
     ClockVitals,
     StageVitals,
@@ -282,6 +284,7 @@ class Process:
             observe=self._metrics,
             clock=session.clock,
             monotonic=session.monotonic,
+            outlives_loss=True,
         )
         self._stages[role] = stage
         self._supervisor.spawn(role, stage.run(self._stop))
@@ -289,7 +292,12 @@ class Process:
     async def _execution(self, wiring: Wiring) -> None:
         session = self._session
         execution_settings = session.execution
-        strangers = Strangers(session.journal, session.venue_settings.client_order_id_prefix, self._alarms)
+        strangers = Strangers(
+            session.journal,
+            session.venue_settings.client_order_id_prefix,
+            self._alarms,
+            leads=lambda: self._engine is not None,
+        )
         listening = self._listening = Listening(session, strangers, lambda: self._engine, self._stop)
         positions = PositionAlarms(
             self._alarms,
@@ -338,7 +346,27 @@ class Process:
             observe=self._metrics,
             monotonic=session.monotonic,
             started_at=self._started_at,
+            continuity=Continuity(
+                session.log,
+                tools.journal,
+                session.fence,
+                wiring,
+                session.venue,
+                self._alarms,
+                session.clock,
+                prefix=tools.policy.client_order_id_prefix,
+                recv_window=tools.recv_window,
+                margin=tools.policy.margin,
+                max_age=tools.policy.max_age,
+            ),
         )
+        orphans = OrphanAlarms(
+            self._alarms,
+            tools.orphans,
+            leads=lambda: self._engine is not None,
+            monotonic=session.monotonic,
+        )
+        self._supervisor.spawn("orphans", orphans.run(self._stop))
         self._supervisor.spawn("positions", listening.check_positions())
         if session.venue_settings.size_from_stream:
             self._supervisor.spawn("resting book", listening.check_resting())
@@ -351,6 +379,8 @@ class Process:
 
     async def _bootstrap(self, wiring: Wiring) -> None:
         session = self._session
+        if session.fence.memory.authority is not None:
+            return  # there was a record before: what became of it is judged under the lease
         while not self._stop.is_set():
             try:
                 standing = await bootstrap(session.wire, session.keys, wiring, session.clock.now())

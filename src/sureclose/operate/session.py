@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from sureclose.domain.words import Mode
+from sureclose.journal.fence import Fence
 from sureclose.journal.keys import Keys
 from sureclose.journal.store import Journal
 from sureclose.operate.host import Host
@@ -36,6 +37,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     keys: Keys
     wiring: Wiring
     folder: Path
+    fence: Fence
+    """What is known of the log, in this process and in the data folder."""
     mode_source: str
     """Where the environment was chosen: the default, a file, or a variable."""
     clock: LogClock
@@ -51,4 +54,4 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def journal(self) -> Journal:
-        return Journal(self.wire, self.keys, self.clock.now)
+        return Journal(self.wire, self.keys, self.clock.now, self.fence)

@@ -6,37 +6,33 @@ the close begins again from what is recorded.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
-import msgspec
 import structlog
 from redis.exceptions import RedisError
 
 from sureclose.domain import steps
-from sureclose.domain.close import Concluded, Done, New, State, Waiting, Working, fold
+from sureclose.domain.close import Concluded, Confirming, Done, New, State, Waiting, Working, fold
 from sureclose.domain.decide import decide, news
 from sureclose.domain.events import Decision, EntryRef
 from sureclose.domain.facts import Admitted, Ended, Sending, Via
 from sureclose.domain.market import OrderReport, Position, Trade
-from sureclose.domain.outcome import OutcomeKind, Report
+from sureclose.domain.outcome import OutcomeKind
 from sureclose.domain.planning import planned_id
-from sureclose.domain.policy import Policy
+from sureclose.domain.rebuilding import JOURNAL_LOST, orphan_of
 from sureclose.domain.report import report_of
 from sureclose.domain.sameness import CLOCK_DOUBT_MS
 from sureclose.domain.words import PositionSide
 from sureclose.journal.lease import Lease
-from sureclose.journal.store import Announcement, Chain, Fenced, Journal, Verdict
+from sureclose.journal.store import Chain, Fenced, Verdict
 from sureclose.services.cancelling import cancel
-from sureclose.services.fault_points import FaultPoint, reach
+from sureclose.services.fault_points import FaultPoint, LossPoint, reach
 from sureclose.services.heard import FILLS_GRACE_S, Heard
 from sureclose.services.lanes import Lane, Lanes
 from sureclose.services.observing import Observer, Read
-from sureclose.services.posting import answer_word, post, urgency_of
-from sureclose.services.witness import Witness
-from sureclose.streams.clock import LogClock
+from sureclose.services.posting import order_of, post, say_answer, urgency_of
+from sureclose.services.tools import Tools
 from sureclose.venue.errors import VenueError
-from sureclose.venue.port import ReducingOrder, Venue
 
 log = structlog.get_logger()
 
@@ -48,20 +44,6 @@ STALE_POSITION_MS = 1_000
 """How old a position read may be when the gate is passed: several round trips, less than anything waits for limits."""
 _ON_THE_WAY = steps.PassGate | steps.Send | steps.ReadPosition | steps.ReadHistory
 """What may be done while an order slot is held: what leads to the order."""
-
-
-class Tools(msgspec.Struct, frozen=True, kw_only=True):
-    """What every close of a process works with. ``clock`` is the log's, which ages are judged by."""
-
-    journal: Journal
-    venue: Venue
-    policy: Policy
-    component: str
-    group: str
-    recv_window: int
-    announce: Callable[[Report, Decision], Iterable[Announcement]]
-    clock: LogClock
-    witness: Witness
 
 
 class Closing:
@@ -137,7 +119,7 @@ class Closing:
                 self._log_fails = True
                 await asyncio.sleep(LOG_RETRY_S)
             except Fenced as fenced:
-                if fenced.verdict is Verdict.STALE_LEASE:
+                if fenced.verdict in {Verdict.STALE_LEASE, Verdict.LOG_LOST}:
                     raise
                 # The lease is ours, so the chain was moved on by ourselves: a script whose answer we did not get.
                 log.warning("close_moved_on", plan_id=self.plan_id, verdict=fenced.verdict)
@@ -164,13 +146,14 @@ class Closing:
         if not isinstance(self.state, New | Done):
             for attempt in self.state.progress.attempts:
                 self._listen_for(attempt.client_order_id)
+            self._bereave()
             return steps.Taken(now=self._now(), worker=self._lease.owner, epoch=self._lease.epoch)
         if self._received is None or self._published(self.state):
             return None
         reach(FaultPoint.BEFORE_ADMISSION)
         decision, self.judged = self._received
         now = self._tools.clock.moment().by(decision.origin_at)
-        return steps.Received(now=now, decision=decision, entry=self.judged)
+        return steps.Received(now=now, decision=decision, entry=self.judged, orphan=self._orphan())
 
     def _published(self, state: New | Done) -> bool:
         """Whether the outcome is there. A skip that was there before we came does not count: it burns no id."""
@@ -183,7 +166,22 @@ class Closing:
     def _taken(self, step: steps.Step) -> steps.AnyEffect:
         self.state = step.state
         self._chain.note(step.facts, self._tools.clock.now())
-        return step.effect
+        return self._bereave() or step.effect
+
+    def _orphan(self) -> OrderReport | None:
+        """The next order of this close that the log had lost."""
+        progress = None if isinstance(self.state, New) else self.state.progress
+        return orphan_of(progress, self.plan_id, self._tools.orphans, self._tools.policy)
+
+    def _bereave(self) -> steps.AnyEffect | None:
+        """Before anything else is done between attempts, such an order becomes one again."""
+        state = self.state
+        if not isinstance(state, Waiting | Confirming) or state.progress.orphan is not None:
+            return None
+        order = self._orphan()
+        if order is None:
+            return None
+        return self._taken(decide(state, steps.Orphaned(now=self._now(), order=order), self._tools.policy))
 
     async def _drive(self, effect: steps.AnyEffect, lane: Lane) -> None:
         try:
@@ -232,6 +230,8 @@ class Closing:
                     return await self._send(effect.sending)
                 finally:
                     await self._release_slot()
+            case steps.Adopt():
+                return await self._adopt(effect)
             case steps.Publish():
                 return await self._publish(effect.ended)
             case steps.CancelResting():
@@ -327,9 +327,35 @@ class Closing:
             sending=sending,
         )
         reach(FaultPoint.AFTER_GATE)
+        if verdict is Verdict.USED:
+            return await self._used(sending.client_order_id)
         if verdict is not Verdict.OK:
             return await self._refused_at_gate(verdict.lower(), passing=verdict is Verdict.BUSY)
         return steps.GatePassed(now=self._now(), sending=sending)
+
+    async def _adopt(self, effect: steps.Adopt) -> steps.AnyEvent:
+        """The order that the log had lost is an attempt of this close from here on."""
+        sending = effect.sending
+        self._listen_for(sending.client_order_id)
+        reach(LossPoint.BEFORE_ADOPTION)
+        verdict = await self._tools.journal.adopt(self._chain, self._lease, sending, effect.facts)
+        reach(LossPoint.AFTER_ADOPTION)
+        if verdict is not Verdict.OK:
+            return steps.GateRefused(now=self._now(), reason=verdict.lower(), passing=verdict is Verdict.BUSY)
+        self._tools.orphans.pop(sending.client_order_id, None)
+        log.warning("order_rebuilt", plan_id=self.plan_id, client_order_id=sending.client_order_id)
+        return steps.Adopted(now=self._now(), facts=effect.facts)
+
+    async def _used(self, client_order_id: str) -> steps.AnyEvent:
+        """The gate knows this id although the close doesn't: the venue says what was sent under it."""
+        try:
+            found = await self._tools.venue.order(self.decision.symbol, client_order_id)
+        except VenueError as error:
+            return await self._refused_at_gate(str(error), passing=True)
+        if found is None:
+            return await self._refused_at_gate(JOURNAL_LOST)
+        await self._release_slot()
+        return steps.Orphaned(now=self._now(), order=found)
 
     async def _take_slot(self) -> None:
         """A connection and a rate token, unless they are held; who has to wait for them is admitted durably first."""
@@ -363,35 +389,11 @@ class Closing:
         clock = self._tools.venue.clock
         if clock.latest() > sending.timestamp + self._tools.recv_window // 2:
             return steps.Withheld(now=self._now(), reason="the gate took more than half of the window")
-        order = ReducingOrder(
-            symbol=self.decision.symbol,
-            side=sending.side,
-            position_side=sending.position.position_side,
-            quantity=sending.quantity,
-            client_order_id=sending.client_order_id,
-            timestamp=sending.timestamp,
-            recv_window=self._tools.recv_window,
-            limit_price=sending.limit_price,
-        )
+        order = order_of(sending, self._tools.recv_window)
         event = await post(self._tools.venue, order, self._heard, self._now)
         reach(FaultPoint.AFTER_SEND)
-        self._tell_answer(sending, event)
+        self._tools.witness.sent(self.decision, sending, say_answer(self.plan_id, sending, event))
         return event
-
-    def _tell_answer(self, sending: Sending, event: steps.AnyEvent) -> None:
-        order_id = event.order.order_id if isinstance(event, steps.OrderSeen) else None
-        status = answer_word(event)
-        log.info(
-            "order",
-            plan_id=self.plan_id,
-            symbol=self.decision.symbol,
-            side=sending.side,
-            quantity=format(sending.quantity, "f"),
-            client_order_id=sending.client_order_id,
-            order_id=order_id,
-            status=status,
-        )
-        self._tools.witness.sent(self.decision, sending, status)
 
     async def _publish(self, ended: Ended) -> steps.AnyEvent:
         tools, decision = self._tools, self.decision

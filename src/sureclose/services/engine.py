@@ -1,22 +1,24 @@
 """The close engine: all closes of this process, under one lease."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 import structlog
 from redis.exceptions import RedisError
 
-from sureclose.domain.events import Decision
+from sureclose.domain.close import New
+from sureclose.domain.events import Decision, EntryRef
 from sureclose.domain.market import OrderReport, Trade
 from sureclose.domain.planning import same_age, same_close
 from sureclose.journal.lease import Lease
 from sureclose.journal.record import ChainBroken
-from sureclose.journal.store import Fenced
-from sureclose.services.closing import Closing, Tools
+from sureclose.journal.store import Fenced, Verdict
+from sureclose.services.closing import Closing
 from sureclose.services.lanes import Lanes
-from sureclose.streams.entry import Entry
+from sureclose.services.tools import Tools
+from sureclose.streams.entry import Delivered, Entry
 from sureclose.streams.fields import Unreadable
 
 log = structlog.get_logger()
@@ -27,6 +29,11 @@ class Delivery(msgspec.Struct, frozen=True):
 
     decision: Decision
     entry: Entry
+
+
+def carried(ref: EntryRef) -> Entry:
+    """An entry that the journal told of, and that is not read again."""
+    return Entry(ref, {b"carried": b"over"}, Delivered.OWN_PENDING)
 
 
 class Desk(Protocol):
@@ -44,8 +51,11 @@ class Desk(Protocol):
 class Engine:
     """Starts closes, keeps what is delivered again until the outcome is known, and says what becomes of it."""
 
-    def __init__(self, tools: Tools, lease: Lease, desk: Desk) -> None:
+    def __init__(
+        self, tools: Tools, lease: Lease, desk: Desk, log_lost: Callable[[], None] = lambda: None
+    ) -> None:
         self._tools = tools
+        self._log_lost = log_lost
         self._lease = lease
         self._desk = desk
         self._lanes = Lanes()
@@ -94,6 +104,15 @@ class Engine:
         closing.tell(order, trade)
         return True
 
+    @property
+    def wishes(self) -> dict[str, Delivery]:
+        """What is under way, as it was asked for: should the log lose it, it is not lost here."""
+        found = {plan_id: deliveries[0] for plan_id, deliveries in self._deliveries.items() if deliveries}
+        for plan_id, closing in self._closings.items():
+            if plan_id not in found and closing.judged is not None and not isinstance(closing.state, New):
+                found[plan_id] = Delivery(closing.decision, carried(closing.judged))
+        return found
+
     async def drain(self, seconds: float) -> None:
         """Let what is under way finish; what has not by then stays open in the journal and is taken up again."""
         if self._tasks:
@@ -128,6 +147,11 @@ class Engine:
         except Fenced as fenced:
             log.warning("close_fenced", plan_id=plan_id, why=str(fenced))
             self._tools.witness.elsewhere(plan_id)
+            if fenced.verdict is Verdict.LOG_LOST:
+                if closing.judged is not None and not isinstance(closing.state, New):
+                    wish = Delivery(closing.decision, carried(closing.judged))
+                    self._deliveries.setdefault(plan_id, [wish])
+                self._log_lost()
         except ChainBroken as error:
             self._break(plan_id, str(error))
         except Exception as error:

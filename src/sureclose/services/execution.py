@@ -10,20 +10,23 @@ from redis.exceptions import RedisError
 from sureclose.domain.events import Decision
 from sureclose.domain.words import Mode
 from sureclose.journal import authority, lease
+from sureclose.journal.fence import Lineage
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
 from sureclose.services.authority_events import authority_event
-from sureclose.services.closing import Tools
-from sureclose.services.engine import Engine
+from sureclose.services.continuity import Continuity
+from sureclose.services.engine import Delivery, Engine
 from sureclose.services.progress import say_progress
 from sureclose.services.pulse import Pulse, tell
 from sureclose.services.reading import Wiring, understood
 from sureclose.services.settings import ExecutionSettings
+from sureclose.services.tools import Tools
 from sureclose.services.vitals import LeaseState, StageVitals, Waits
 from sureclose.streams.clock import Moment
 from sureclose.streams.connection import Log
 from sureclose.streams.deadletter import dead_letter
 from sureclose.streams.entry import Entry
+from sureclose.streams.errors import LogWentBackwards
 from sureclose.streams.fields import Unreadable
 from sureclose.streams.names import StreamName
 from sureclose.streams.publish import Finish, acknowledge, finish
@@ -58,6 +61,7 @@ class ExecutionService:
         observe: Observe,
         monotonic: Callable[[], float],
         started_at: int,
+        continuity: Continuity,
     ) -> None:
         self._log = connection
         self._wire: Wire = connection.commands()
@@ -70,6 +74,9 @@ class ExecutionService:
         self._observe = observe
         self._monotonic = monotonic
         self._started_at = started_at
+        self._continuity = continuity
+        self._wishes: dict[str, Delivery] = {}
+        """What was under way when the log was lost."""
         self._leased_at: float | None = None
         self._log_answers: bool | None = None
         self.engine: Engine | None = None
@@ -109,21 +116,26 @@ class ExecutionService:
 
     async def _reign(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
+            lineage: Lineage | None = None
             try:
-                taken = await lease.take(self._lease_wire, self.keys, self._worker)
+                lineage = await self._continuity.look(self._lease_wire)
+                above = self._continuity.highest_epoch
+                taken = await lease.take(self._lease_wire, self.keys, self._worker, above=above)
+                if taken is None:
+                    self._continuity.stand_by(lineage)
                 self._log_answers = True
             except RedisError as error:
                 if self._log_answers is not False:
                     log.warning("lease_not_asked", error=str(error))
                 self._log_answers = False
                 taken = None
-            if taken is None:
+            if taken is None or lineage is None:
                 await wait_set(stop, RETRY_S)
                 continue
             log.info("lease_taken", worker=self._worker, epoch=taken.epoch)
-            await self._hold(taken, stop)
+            await self._hold(taken, lineage, stop)
 
-    async def _hold(self, held: Lease, stop: asyncio.Event) -> None:
+    async def _hold(self, held: Lease, lineage: Lineage, stop: asyncio.Event) -> None:
         """One reign: resume, read and close until we stop or the lease is gone."""
         over, done = asyncio.Event(), asyncio.Event()
         keeper = asyncio.create_task(self._keep(held, over, done), name=f"{NAME}: lease")
@@ -131,32 +143,61 @@ class ExecutionService:
         stopper = asyncio.create_task(_forward(stop, over), name=f"{NAME}: stop")
         self.lease = held
         self._leased_at = self._monotonic()
-        self.engine = Engine(self._tools, held, self)
-        saying = asyncio.create_task(
-            say_progress(self.engine, self._tools.venue, done), name=f"{NAME}: progress"
-        )
+
+        def log_lost() -> None:
+            done.set()
+            over.set()
+
         try:
-            await self._resume(over)
-            self.stage = self._reader(held, self.engine)
-            await self.stage.run(over)
-            if not done.is_set():
-                await self.engine.drain(self._settings.drain_s)
+            if await self._continuity.secure(held, lineage, over):
+                await self._execute(held, over, done, log_lost)
         finally:
-            await self.engine.abandon()
-            self.engine = self.stage = self.lease = None
+            self.lease = None
             lost = done.is_set()
             done.set()
             stopper.cancel()
-            await asyncio.gather(keeper, stopper, saying, return_exceptions=True)
+            await asyncio.gather(keeper, stopper, return_exceptions=True)
             if not lost:
                 await self._give_up(held)
+
+    async def _execute(
+        self, held: Lease, over: asyncio.Event, done: asyncio.Event, log_lost: Callable[[], None]
+    ) -> None:
+        """On a log that is sure: what is unfinished first, then what comes in."""
+        engine = self.engine = Engine(self._tools, held, self, log_lost)
+        saying = asyncio.create_task(say_progress(engine, self._tools.venue, done), name=f"{NAME}: progress")
+        try:
+            await self._resume(over)
+            self.stage = self._reader(held, engine)
+            await self.stage.run(over)
+            if not done.is_set():
+                await engine.drain(self._settings.drain_s)
+        except LogWentBackwards as error:
+            self._continuity.suspect(str(error))
+            log_lost()
+        finally:
+            self._wishes |= engine.wishes
+            self.engine = self.stage = None
+            await engine.abandon()
+            saying.cancel()
+            await asyncio.gather(saying, return_exceptions=True)
+
+    async def _remember(self, engine: Engine) -> int:
+        """Take in again what was under way before, should the log know nothing of it any more."""
+        lost = [wish for plan, wish in self._wishes.items() if await self._tools.journal.state(plan) is None]
+        for wish in lost:
+            engine.admit(wish.decision, wish.entry)
+        self._wishes.clear()
+        return len(lost)
 
     async def _resume(self, over: asyncio.Event) -> None:
         assert self.engine is not None
         assert self.lease is not None
         while not over.is_set():
             try:
-                resumed = await self.engine.resume()
+                self._tools.orphans.clear()
+                self._tools.orphans.update(await self._tools.journal.orphans())
+                resumed = await self.engine.resume() + await self._remember(self.engine)
                 await tell(self._wire, self.keys, self._pulse(self.lease))
             except RedisError as error:
                 log.warning("resume_failed", error=str(error))
@@ -251,9 +292,12 @@ class ExecutionService:
                 renewed = await lease.renew(self._lease_wire, self.keys, held)
                 self._log_answers = True
                 if renewed:
-                    renewed_at = asked_at
-                    continue
-                why = "another process has it"
+                    why = await self._continuity.watch(self._lease_wire) if self.engine else ""
+                    if not why:
+                        renewed_at = asked_at
+                        continue
+                else:
+                    why = "another process has it"
             except RedisError as error:
                 self._log_answers = False
                 if asked_at - renewed_at < lease.TTL_MS / 1000:
@@ -279,6 +323,7 @@ async def bootstrap(wire: Wire, keys: Keys, wiring: Wiring, at: int) -> str:
         "scope": "exit",
         "kind": "BOOTSTRAP",
         "at": str(at),
+        "revision": "1",
         "reason": "first start" if paper else "first start: nothing is proven yet",
     }
     if not paper:

@@ -19,13 +19,23 @@ class FaultPoint(StrEnum):
     AFTER_PUBLISH = "after_publish"
 
 
+class LossPoint(StrEnum):
+    """The steps after a loss of the log, in their order."""
+
+    BEFORE_ADOPTION = "before_adoption"
+    AFTER_ADOPTION = "after_adoption"
+    BEFORE_RECONCILED = "before_reconciled"
+    AFTER_RECONCILED = "after_reconciled"
+    AFTER_MIRROR = "after_mirror"
+
+
 _CRASH_AT = os.environ.get("SURECLOSE_CRASH_AT", "")
 
-if _CRASH_AT:
+if _CRASH_AT and _CRASH_AT not in set(LossPoint):
     FaultPoint(_CRASH_AT)  # a misspelt point would be a test that shows nothing
 
 
-def reach(point: FaultPoint) -> None:
+def reach(point: FaultPoint | LossPoint) -> None:
     """Say that a step was reached."""
     if point == _CRASH_AT:
         os._exit(137)

@@ -21,6 +21,7 @@ Read = (
     | steps.QueryOrder
     | steps.ReadTrades
     | steps.GatherEvidence
+    | steps.ReadOrphan
 )
 
 
@@ -55,9 +56,21 @@ class Observer(msgspec.Struct, frozen=True):
             case steps.ReadTrades():
                 trades = await self.venue.trades_of_order(self.decision.symbol, effect.order_id)
                 return steps.TradesRead(now=self.now(), trades=tuple(trades))
+            case steps.ReadOrphan():
+                return await self._orphan(effect)
             case steps.GatherEvidence():
                 evidence = await self._evidence(effect.since, effect.position_side)
                 return steps.EvidenceRead(now=self.now(), evidence=evidence)
+
+    async def _orphan(self, effect: steps.ReadOrphan) -> steps.AnyEvent:
+        rules = await self.venue.rules(self.decision.symbol)
+        if rules is None:
+            return steps.NotListed(now=self.now())
+        begun_at = await self.venue.server_time()
+        position = await self._held(effect.position_side)
+        trades = await self._trades(effect.since, effect.position_side)
+        evidence = Evidence(begun_at=begun_at, orders=(), trades=trades, position=position)
+        return steps.OrphanRead(now=self.now(), evidence=evidence, rules=rules)
 
     async def _resting(self, why: Why) -> tuple[RestingOrder, ...]:
         symbol = self.decision.symbol

@@ -4,17 +4,35 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from sureclose.domain import steps
 from sureclose.domain.events import Decision
-from sureclose.domain.facts import Via
+from sureclose.domain.facts import Sending, Via
 from sureclose.domain.market import OrderReport, Refusal
 from sureclose.services.heard import Heard
 from sureclose.venue.errors import Unanswered
 from sureclose.venue.port import NotSent, ReducingOrder, Urgency, Venue
 
+log = structlog.get_logger()
+
 _PANIC: Final = frozenset({"EMERGENCY_SL_CLOSE"})
 ANSWER_GRACE_S: Final = 0.25
 """How long the answer may lag behind the stream's word that the order has ended, before it is not waited for."""
+
+
+def order_of(sending: Sending, recv_window: int) -> ReducingOrder:
+    """The order that the record speaks of, as it goes out."""
+    return ReducingOrder(
+        symbol=sending.position.symbol,
+        side=sending.side,
+        position_side=sending.position.position_side,
+        quantity=sending.quantity,
+        client_order_id=sending.client_order_id,
+        timestamp=sending.timestamp,
+        recv_window=recv_window,
+        limit_price=sending.limit_price,
+    )
 
 
 async def post(venue: Venue, order: ReducingOrder, heard: Heard, now: Callable[[], int]) -> steps.AnyEvent:
@@ -64,6 +82,22 @@ def answer_word(event: steps.AnyEvent) -> str:
             return "UNKNOWN"
         case _:
             return "NOT_SENT"
+
+
+def say_answer(plan_id: str, sending: Sending, event: steps.AnyEvent) -> str:
+    """The line that each order leaves in the log of the process; returns the answer in a word."""
+    status = answer_word(event)
+    log.info(
+        "order",
+        plan_id=plan_id,
+        symbol=sending.position.symbol,
+        side=sending.side,
+        quantity=format(sending.quantity, "f"),
+        client_order_id=sending.client_order_id,
+        order_id=event.order.order_id if isinstance(event, steps.OrderSeen) else None,
+        status=status,
+    )
+    return status
 
 
 def urgency_of(decision: Decision) -> Urgency:

@@ -2,11 +2,13 @@
 
 from urllib.parse import parse_qsl, urlsplit
 
-from sureclose.streams.errors import LogAddressInvalid, SentinelNotSupported
+from sureclose.streams.errors import LogAddressInvalid
+from sureclose.streams.sentinel import parse
 
 EMBEDDED = "embedded"
 _SCHEMES = ("redis", "rediss", "unix")
-_SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
+SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
+_OF_SENTINELS = {"sentinel_username", "sentinel_password"}
 
 
 def masked(url: str) -> str:
@@ -20,7 +22,7 @@ def masked(url: str) -> str:
         user = credentials.partition(":")[0]
         netloc = f"{user}:***@{place}"
     query = "&".join(
-        f"{name}={'***' if name in {'password', 'ssl_password'} else value}"
+        f"{name}={'***' if name.endswith('password') else value}"
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
     )
     return f"{parts.scheme}://{netloc}{parts.path}{'?' if query else ''}{query}"
@@ -34,16 +36,20 @@ def accepted(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        if parts.scheme in _SENTINEL_SCHEMES:
-            raise SentinelNotSupported(url=masked(url))
-        port = parts.port
+        port = None if parts.scheme in SENTINEL_SCHEMES else parts.port
     except ValueError as error:
         raise LogAddressInvalid(url="(not shown)", why=str(error)) from error
-    if parts.scheme not in _SCHEMES:
+    if parts.scheme in SENTINEL_SCHEMES:
+        try:
+            parse(url)
+        except ValueError as error:
+            raise LogAddressInvalid(url=masked(url), why=str(error)) from error
+    elif parts.scheme not in _SCHEMES:
         raise LogAddressInvalid(url=masked(url), why=f"its scheme is {parts.scheme!r}")
     if parts.scheme == "unix" and (not parts.path or port is not None):
         raise LogAddressInvalid(url=masked(url), why="a unix address is unix:///path/to/socket")
     for name, _ in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in {"db", "username", "password"} and not name.startswith("ssl_"):
+        harmless = name in {"db", "username", "password"} or name.startswith("ssl_")
+        if not harmless and not (parts.scheme in SENTINEL_SCHEMES and name in _OF_SENTINELS):
             raise LogAddressInvalid(url=masked(url), why=f"the parameter {name!r} is not allowed")
     return url

@@ -10,13 +10,17 @@ import weakref
 from typing import Any, Self
 
 import msgspec
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 
-from sureclose.streams.address import EMBEDDED, accepted, masked
+from sureclose.streams.address import EMBEDDED, SENTINEL_SCHEMES, accepted, masked
 from sureclose.streams.errors import LogAddressInvalid
 from sureclose.streams.report import LogReport, read_report
+from sureclose.streams.sentinel import MasterConnection, MasterTlsConnection, Sentinels, parse
+from sureclose.streams.wire import Wire
 
 COMMAND_CONNECTIONS = 32
 BLOCK_MARGIN_S = 1.0
@@ -43,6 +47,11 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         if self.socket_timeout_s <= 0 or self.connect_timeout_s <= 0:
             raise ValueError("redis.socket_timeout_s and redis.connect_timeout_s must be above 0")
 
+    @property
+    def through_sentinel(self) -> bool:
+        """Whether Sentinel says which server is the log: the next one may be a replica that is behind."""
+        return self.url.startswith(SENTINEL_SCHEMES)
+
     def __repr__(self) -> str:
         return (
             f"LogSettings(url={masked(self.url)!r}, socket_timeout_s={self.socket_timeout_s}, "
@@ -63,6 +72,9 @@ class Log:
         self._url = accepted(address or settings.url) if settings.url == EMBEDDED else settings.url
         if self._url == EMBEDDED:
             raise LogAddressInvalid(url=EMBEDDED, why="the embedded server's own address is needed here")
+        self._sentinels: Sentinels | None = None
+        if self._url.startswith(SENTINEL_SCHEMES):
+            self._sentinels = Sentinels(parse(self._url), timeout_s=settings.connect_timeout_s)
         self._commands: Redis | None = None
         self._readers: weakref.WeakSet[Redis] = weakref.WeakSet()
 
@@ -80,8 +92,7 @@ class Log:
         At most ``COMMAND_CONNECTIONS`` are in flight, and those beyond wait for up to ``socket_timeout_s``.
         """
         if self._commands is None:
-            pool = BlockingConnectionPool.from_url(
-                self._url,
+            pool = BlockingConnectionPool(
                 max_connections=COMMAND_CONNECTIONS,
                 timeout=self.settings.socket_timeout_s,
                 **self._options(self.settings.socket_timeout_s),
@@ -91,14 +102,27 @@ class Log:
 
     def reader(self) -> Redis:
         """A client of one connection for one blocking reader, which closes it."""
-        client = Redis.from_url(
-            self._url,
-            single_connection_client=True,
-            max_connections=1,
-            **self._options(self.settings.block_ms / 1000 + BLOCK_MARGIN_S),
+        pool = ConnectionPool(
+            max_connections=1, **self._options(self.settings.block_ms / 1000 + BLOCK_MARGIN_S)
         )
+        client = Redis(connection_pool=pool, single_connection_client=True)
+        client.auto_close_connection_pool = True
         self._readers.add(client)
         return client
+
+    async def require_master(self) -> None:
+        """Where Sentinels say which server is the log: raise a ``RedisError`` if another one was in use, or if they don't say."""
+        if self._sentinels is not None:
+            await self._sentinels.require()
+
+    async def least_replicas(self) -> int | None:
+        """How many replicas have to follow the master for it to take writes; ``None`` when it does not tell."""
+        wire: Wire = self.commands()
+        try:
+            reply = await wire.execute_command(b"CONFIG", b"GET", b"min-replicas-to-write")
+        except ResponseError:
+            return None
+        return int(reply[1]) if reply else None
 
     async def check(self) -> LogReport:
         """What the server is and how durable; raises ``LogTooOld``, ``LogUnreachable`` or ``LogAccessDenied``."""
@@ -130,4 +154,10 @@ class Log:
         }
         if not self._url.startswith("unix:"):
             options["socket_keepalive"] = True
-        return options
+        if self._sentinels is None:
+            return parse_url(self._url) | options
+        told = parse_url(parse(self._url).server_url)
+        tls = told.pop("connection_class", None) is not None
+        del told["host"]
+        kind = MasterTlsConnection if tls else MasterConnection
+        return told | options | {"connection_class": kind, "sentinels": self._sentinels}

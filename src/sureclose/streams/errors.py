@@ -15,14 +15,8 @@ class LogProblem(Exception):
 class LogAddressInvalid(LogProblem):
     """The log's address {url} can't be used: {why}.
 
-    Set redis.url to "embedded", or to an address that starts with redis://, rediss:// or unix://.
-    """
-
-
-class SentinelNotSupported(LogProblem):
-    """Addresses of the kind redis+sentinel:// are not supported yet ({url}).
-
-    Set redis.url to the master's own address (redis:// or rediss://), and change it when the master changes.
+    Set redis.url to "embedded", or to an address that starts with redis://, rediss://, unix:// or
+    redis+sentinel://.
     """
 
 

@@ -102,6 +102,11 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+async def read_run_id(wire: Wire) -> str:
+    """Which run of the server answers; raises ``RedisError``."""
+    return _parsed(await wire.execute_command(b"INFO", b"server")).get("run_id", "")
+
+
 async def _config(wire: Wire) -> dict[str, str]:
     try:
         reply: list[Any] = await wire.execute_command(b"CONFIG", b"GET", *_ASKED)

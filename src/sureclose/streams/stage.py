@@ -15,6 +15,7 @@ from sureclose.streams.connection import Log
 from sureclose.streams.deadletter import dead_letter
 from sureclose.streams.encode import Producer
 from sureclose.streams.entry import Entry
+from sureclose.streams.errors import LogWentBackwards
 from sureclose.streams.fields import Unreadable
 from sureclose.streams.groups import START
 from sureclose.streams.losses import Losses
@@ -82,6 +83,9 @@ class Stage:
     and calls ``freed`` when there is room again. ``claim_idle_ms`` is how long another may take over an entry before
     we do it; 0 is for who holds a lease, since the entries of everybody else are orphans then. ``reap_idle_ms`` is how
     long a consumer that holds nothing must have been silent to be taken out of the group.
+
+    A log whose ids went backwards halts a stage, unless it ``outlives_loss``: who makes nothing but events of entries, which
+    are deduplicated and judged by their age behind it, goes on from what is there.
     """
 
     def __init__(
@@ -104,8 +108,10 @@ class Stage:
         reap_idle_ms: int = REAP_IDLE_MS,
         in_flight: Callable[[], Collection[str]] = frozenset,
         free: Callable[[], int] = lambda: PAGE,
+        outlives_loss: bool = False,
     ) -> None:
         self.name = name
+        self._outlives_loss = outlives_loss
         self._role = role
         self._prefix = prefix
         self._source = source
@@ -163,7 +169,12 @@ class Stage:
             except RedisError as error:
                 await wait_set(stop, self._outage.failed(error))
                 continue
-            await self._serve(slot, stop)
+            try:
+                await self._serve(slot, stop)
+            except LogWentBackwards as error:
+                if not self._outlives_loss:
+                    raise
+                _log.critical("log.went_backwards", stage=self.name, why=str(error), goes_on=True)
 
     async def _serve(self, slot: Slot, stop: asyncio.Event) -> None:
         """Read under the slot's name until we stop or lose it."""

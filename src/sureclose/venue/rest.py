@@ -23,6 +23,7 @@ from sureclose.venue.endpoints import (
     ALL_ORDERS,
     DUAL_SIDE,
     EXCHANGE_INFO,
+    INCOME,
     LISTEN_KEY,
     OPEN_ALGO_ORDERS,
     OPEN_ORDERS,
@@ -44,6 +45,7 @@ from sureclose.venue.schemas import (
     Cancelled,
     DualSide,
     ExchangeInfo,
+    IncomeRow,
     ListenKey,
     OpenOrderRow,
     OrderRow,
@@ -217,6 +219,25 @@ class BinanceRest:
         rows = await history.whole(page, *await self._span(start_time), history.too_many)
         by_id = {row.order_id: row for row in rows}
         return [by_id[order_id].report() for order_id in sorted(by_id)]
+
+    async def symbols_since(self, start_time: int) -> set[str]:
+        """The symbols in which anything was traded from ``start_time`` on.
+
+        Positions that changed, and profits and commissions: it is not known whether the venue keeps the time of a row
+        that is flat again, and a trade may yield no income.
+        """
+
+        async def page(first: int, last: int) -> list[IncomeRow]:
+            window = _window("", first, last)[1:]
+            return await self._client.ask(list[IncomeRow], INCOME, window)
+
+        async def full_instant(_instant: int, rows: list[IncomeRow]) -> list[IncomeRow]:
+            return rows
+
+        positions = await self._read_positions(None)
+        found = {row.symbol for row in positions if row.amount or row.update_time >= start_time}
+        rows = await history.whole(page, *await self._span(start_time), full_instant)
+        return found | {row.symbol for row in rows if row.symbol}
 
     # orders that rest
 

@@ -234,6 +234,13 @@ class PositionRow(Wire, frozen=True, kw_only=True):
         )
 
 
+class IncomeRow(Wire, frozen=True, kw_only=True):
+    """GET /fapi/v1/income. A transfer has no symbol."""
+
+    time: int
+    symbol: str = ""
+
+
 class DualSide(Wire, frozen=True, kw_only=True):
     """GET /fapi/v1/positionSide/dual."""
 

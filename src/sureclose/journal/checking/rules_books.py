@@ -55,7 +55,7 @@ def _differs(attempt: Attempt, order: BookOrder, bounds: Bounds) -> Iterator[str
     earliest, latest = sending.timestamp - bounds.clock_error, sending.deadline
     # Where the time of acceptance is not told, it was not later than the last change.
     too_late = order.time > latest
-    too_early = (order.time or order.update_time) < earliest
+    too_early = not sending.rebuilt and (order.time or order.update_time) < earliest
     if too_late or too_early:
         yield f"was accepted at {order.time or order.update_time}, outside of {earliest} to {latest}"
 

@@ -184,6 +184,9 @@ def _not_next(state: _Open, sending: facts.Sending) -> str:
     expected = state.progress.attempt + 1
     if not isinstance(state, Waiting):
         return f"{sending.attempt} comes while the close is {_named(state)}"
+    if sending.rebuilt:
+        # What came before it may be lost for good: refusals leave no order behind.
+        return "" if sending.attempt >= expected else f"has number {sending.attempt}, and {expected} was next"
     if sending.attempt != expected:
         return f"has number {sending.attempt}, and {expected} was next"
     return "" if state.progress.sized is not None else f"{sending.attempt} comes before a sizing"

@@ -187,7 +187,7 @@ def _not_approved(
     # The gate's own look at the clock comes a moment before the record; the order may arrive a window later.
     window = sending.deadline - sending.timestamp
     expires_at = decision.expires_at
-    if sent and expires_at is not None and kept.body.at > expires_at + window:
+    if sent and not sending.rebuilt and expires_at is not None and kept.body.at > expires_at + window:
         yield f"attempt {sending.attempt} passed the gate at {kept.body.at}, and the approval expired at {expires_at}"
 
 

@@ -1,5 +1,5 @@
--- KEYS: close, journal, open, lease. ARGV: owner, epoch, head, plan id, time, records.
-local refused = fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3]) or over(KEYS[1])
+-- KEYS: close, journal, open, lease, log. ARGV: owner, epoch, head, plan id, time, records, what is known of the log.
+local refused = lost(KEYS[5]) or fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3]) or over(KEYS[1])
 if refused then
   return { refused, '' }
 end
@@ -8,4 +8,4 @@ must_be(KEYS[2], 'stream')
 must_be(KEYS[3], 'zset')
 record(KEYS[1], KEYS[2], ARGV[4], 6)
 opened(KEYS[1], KEYS[3], ARGV[4], ARGV[5])
-return { 'OK', '' }
+return written(KEYS[5])

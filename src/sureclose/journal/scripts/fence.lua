@@ -9,6 +9,21 @@ local function fenced(lease_key, owner, epoch)
   end
 end
 
+-- Nil when this log has all that the caller knows was acknowledged. The last of ARGV says which log that was, and how
+-- many scripts had written to it: a log that was emptied, restored or failed over with a loss has another name or fewer.
+local function lost(log_key)
+  local id, count = ARGV[#ARGV]:match('^(%x*):(%d+)$')
+  local log = redis.call('HMGET', log_key, 'id', 'written')
+  if (id ~= '' and log[1] ~= id) or tonumber(log[2] or '0') < tonumber(count) then
+    return 'LOG_LOST'
+  end
+end
+
+-- The answer of a script that has written, with the count that includes it.
+local function written(log_key)
+  return { 'OK', '', redis.call('HINCRBY', log_key, 'written', 1) }
+end
+
 -- Nil when the chain stands where the caller thinks it stands.
 local function moved_on(close_key, head)
   local stored = redis.call('HGET', close_key, 'head') or ''

@@ -1,7 +1,7 @@
--- KEYS: close, journal, open, lease, flights, grant, freeze, warrant, order.
+-- KEYS: close, journal, open, lease, flights, grant, freeze, warrant, order, log, orphans.
 -- ARGV: owner, epoch, head, plan id, time, attempt, component, position side, retention in ms, records (the last of them
--- is SENDING).
-local refused = fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3]) or over(KEYS[1])
+-- is SENDING), client order id, what is known of the log.
+local refused = lost(KEYS[10]) or fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3]) or over(KEYS[1])
 if refused then
   return { refused, '' }
 end
@@ -12,6 +12,10 @@ end
 refused = forbidden(KEYS[8], KEYS[7], KEYS[6], ARGV[4], ARGV[7])
 if refused then
   return { refused, '' }
+end
+-- An id is used once: the order that bears this one may be of a history that the log has lost.
+if redis.call('EXISTS', KEYS[9]) == 1 or redis.call('HEXISTS', KEYS[11], ARGV[#ARGV - 1]) == 1 then
+  return { 'USED', '' }
 end
 must_be(KEYS[5], 'hash')
 local flight = redis.call('HGET', KEYS[5], ARGV[8])
@@ -26,4 +30,4 @@ opened(KEYS[1], KEYS[3], ARGV[4], ARGV[5])
 redis.call('HSET', KEYS[1], 'attempt', ARGV[6])
 redis.call('HSET', KEYS[5], ARGV[8], ARGV[4])
 redis.call('SET', KEYS[9], ARGV[4], 'PX', ARGV[9])
-return { 'OK', '' }
+return written(KEYS[10])

@@ -1,10 +1,15 @@
--- KEYS: lease, epoch. ARGV: owner, time to live in ms. The epoch, or 0 while somebody else holds the lease.
--- Who takes it again gets a new epoch too: what it sent before under the old one must not be written any more.
+-- KEYS: lease, epoch. ARGV: owner, time to live in ms, the highest epoch that the owner knows of. The epoch, or 0 while
+-- somebody else holds the lease. Who takes it again gets a new epoch too: what it sent before under the old one must not
+-- be written any more. A log that lost its tail goes on above what was given out there.
 local owner = redis.call('HGET', KEYS[1], 'owner')
 if owner and owner ~= ARGV[1] then
   return 0
 end
 local epoch = redis.call('INCR', KEYS[2])
+if epoch <= tonumber(ARGV[3]) then
+  epoch = tonumber(ARGV[3]) + 1
+  redis.call('SET', KEYS[2], epoch)
+end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'epoch', epoch)
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return epoch

@@ -35,6 +35,11 @@ class AlarmKind(StrEnum):
     REFUSED = "REFUSED"
     """The venue or its rules refused a close for good (symbol, or symbol:side)."""
 
+    LOG_LOST = "LOG_LOST"
+    """The log lacks what it had acknowledged, or is another one (``log``)."""
+    ORPHAN = "ORPHAN"
+    """An order of ours whose plan the log had lost (client order id)."""
+
 
 class AlarmLevel(StrEnum):
     CRITICAL = "critical"
@@ -55,6 +60,8 @@ _CRITICAL: Final = frozenset(
         AlarmKind.PARKED,
         AlarmKind.EXPIRED_OPEN,
         AlarmKind.BREACH,
+        AlarmKind.LOG_LOST,
+        AlarmKind.ORPHAN,
         AlarmKind.BLIND,
         AlarmKind.DEAD_TASK,
         AlarmKind.UNPROTECTED,

@@ -1,6 +1,7 @@
 """Orders that carry our prefix and that the journal never sent: somebody else acts in our name (invariant I9)."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -14,13 +15,18 @@ from sureclose.services.alarms.board import Alarms
 log = structlog.get_logger()
 
 _RETRY_S: Final = 1.0
+_PATIENCE: Final = 30
+"""How often a process that does not execute asks; then it is the business of the one that does."""
 
 
 class Strangers:
     """Asks the journal about every order of our prefix that no close here is waiting for."""
 
-    def __init__(self, journal: Journal, prefix: str, alarms: Alarms) -> None:
+    def __init__(
+        self, journal: Journal, prefix: str, alarms: Alarms, leads: Callable[[], bool] = lambda: True
+    ) -> None:
         self._journal = journal
+        self._leads = leads
         self._prefix = prefix
         self._alarms = alarms
         self._seen: asyncio.Queue[OrderReport] = asyncio.Queue()
@@ -45,14 +51,21 @@ class Strangers:
             stopped.cancel()
 
     async def _look_up(self, order: OrderReport, stopped: asyncio.Task[bool]) -> None:
+        asked = 0
         while not stopped.done():
             try:
                 plan = await self._journal.plan_of(order.client_order_id)
+                lost = plan is None and order.client_order_id in await self._journal.orphans()
             except RedisError as error:
                 log.warning("order_not_checked_yet", client_order_id=order.client_order_id, error=str(error))
                 await asyncio.wait({stopped}, timeout=_RETRY_S)
                 continue
-            if plan is None:
+            if plan is None and not self._leads() and asked < _PATIENCE:
+                # The log may have lost it: who executes makes sure of that first.
+                asked += 1
+                await asyncio.wait({stopped}, timeout=_RETRY_S)
+                continue
+            if plan is None and not lost and self._leads():
                 self._alarms.breach(
                     order.symbol,
                     f"an order of our prefix in {order.symbol} is not in the journal",

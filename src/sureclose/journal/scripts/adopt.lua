@@ -1,0 +1,28 @@
+-- KEYS: close, journal, open, lease, flights, order, log, orphans.
+-- ARGV: owner, epoch, head, plan id, time, attempt, position side, retention in ms, records, client order id, what is
+-- known of the log. An order that the venue has and the log had lost becomes an attempt of its close again. It was sent
+-- already, so no right to act stands before this; the flight does, for the order may still be open.
+local refused = lost(KEYS[7]) or fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3]) or over(KEYS[1])
+if refused then
+  return { refused, '' }
+end
+local attempt = tonumber(redis.call('HGET', KEYS[1], 'attempt') or '0')
+if tonumber(ARGV[6]) <= attempt then
+  return { 'STALE_ATTEMPT', tostring(attempt) }
+end
+must_be(KEYS[5], 'hash')
+local flight = redis.call('HGET', KEYS[5], ARGV[7])
+if flight and flight ~= ARGV[4] then
+  return { 'BUSY', flight }
+end
+must_be(KEYS[1], 'hash')
+must_be(KEYS[2], 'stream')
+must_be(KEYS[3], 'zset')
+must_be(KEYS[8], 'hash')
+record(KEYS[1], KEYS[2], ARGV[4], 9)
+opened(KEYS[1], KEYS[3], ARGV[4], ARGV[5])
+redis.call('HSET', KEYS[1], 'attempt', ARGV[6])
+redis.call('HSET', KEYS[5], ARGV[7], ARGV[4])
+redis.call('SET', KEYS[6], ARGV[4], 'PX', ARGV[8])
+redis.call('HDEL', KEYS[8], ARGV[#ARGV - 1])
+return written(KEYS[7])
