@@ -16,6 +16,7 @@ from sureclose.journal.checking.export import JournalFileUnreadable
 from sureclose.journal.checking.findings import Against, Rule
 from sureclose.journal.checking.reading import Reader
 from sureclose.journal.checking.stored import Stored
+from sureclose.journal.library import Library
 from sureclose.journal.store import Announcement, Chain
 from sureclose.operate.verify import FromFile, FromLog, export, verify
 from tests.domain.scripts import START, Script
@@ -32,6 +33,7 @@ class Journalled:
         self.desk = desk
         self.results = f"{desk.prefix}execution.result"
         self.approvals = f"{desk.prefix}apply.result"
+        self.library = Library(desk.wire, desk.keys, host="here", folder=Path("/nonexistent"))
         self.read: list[int] = []
         """What the last reader told of its progress."""
 
@@ -66,7 +68,7 @@ class Journalled:
 
     def source(self, *plan_ids: str) -> FromLog:
         self.read.clear()
-        return FromLog(self.reader(), ACCOUNT, plan_ids, START + 60_000)
+        return FromLog(self.reader(), self.library, ACCOUNT, plan_ids, START + 60_000)
 
     async def report(self, *plan_ids: str) -> Report:
         return await verify(self.source(*plan_ids), Bounds(), None)
@@ -203,7 +205,7 @@ async def exported(log_: Journalled, tmp_path: Path) -> Path:
     await log_.close("three", facts_of("three")[:1])
     file = tmp_path / "journal.jsonl"
     with file.open("wb") as stream:
-        written = await export(log_.source(), stream)
+        written = await export(log_.source(), stream, pytest.fail)
     assert (written.closes, written.records) == (3, 3 + len(whole.journal.facts))
     return file
 
@@ -248,6 +250,6 @@ async def test_bytes_that_are_no_text_are_exported_as_they_are(log_: Journalled)
     broken_body = (b"kind", b"ENDED", b"body", b"\xff\x00", b"hash", b"h", b"plan_id", b"other")
     await log_.desk.do("XADD", log_.desk.keys.journal, "*", *broken_body)
     stream = io.BytesIO()
-    await export(log_.source(), stream)
+    await export(log_.source(), stream, pytest.fail)
     raw = [json.loads(line).get("raw") for line in stream.getvalue().splitlines()]
     assert "/wA=" in raw

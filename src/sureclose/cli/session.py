@@ -80,6 +80,7 @@ async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterat
             host=host,
             streams=config.streams,
             execution=config.execution,
+            keeping=config.journal,
             http=config.http,
             alerts=config.alerts,
             venue_settings=settings,

@@ -17,6 +17,11 @@ class FaultPoint(StrEnum):
     AFTER_SEND = "after_send"
     BEFORE_PUBLISH = "before_publish"
     AFTER_PUBLISH = "after_publish"
+    BEFORE_SEGMENT = "before_segment"
+    AFTER_SEGMENT = "after_segment"
+    AFTER_SEGMENT_NAMED = "after_segment_named"
+    BEFORE_ANCHOR = "before_anchor"
+    AFTER_ANCHOR = "after_anchor"
 
 
 _CRASH_AT = os.environ.get("SURECLOSE_CRASH_AT", "")

@@ -1,7 +1,10 @@
--- KEYS: close, journal, open, lease, flights, grant, freeze, warrant, order.
+-- KEYS: close, journal, open, lease, flights, grant, freeze, warrant, order, finished, used-up ids now and before.
 -- ARGV: owner, epoch, head, plan id, time, attempt, component, position side, retention in ms, records (the last of them
--- is SENDING).
-local refused = fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3]) or over(KEYS[1])
+-- is SENDING), field of the id.
+local refused = fenced(KEYS[4], ARGV[1], ARGV[2])
+  or moved_on(KEYS[1], ARGV[3])
+  or used_up(ARGV[3], KEYS[11], KEYS[12], ARGV[#ARGV])
+  or over(KEYS[1])
 if refused then
   return { refused, '' }
 end
@@ -21,8 +24,9 @@ end
 must_be(KEYS[1], 'hash')
 must_be(KEYS[2], 'stream')
 must_be(KEYS[3], 'zset')
+must_be(KEYS[10], 'zset')
 record(KEYS[1], KEYS[2], ARGV[4], 10)
-opened(KEYS[1], KEYS[3], ARGV[4], ARGV[5])
+opened(KEYS[1], KEYS[3], KEYS[10], ARGV[4], ARGV[5])
 redis.call('HSET', KEYS[1], 'attempt', ARGV[6])
 redis.call('HSET', KEYS[5], ARGV[8], ARGV[4])
 redis.call('SET', KEYS[9], ARGV[4], 'PX', ARGV[9])

@@ -1,5 +1,5 @@
--- KEYS: close, journal, parked, then the stream of each event.
--- ARGV: head, plan id, retention in ms, records, then for each key from the fourth on a count of fields and values, and
+-- KEYS: close, journal, parked, finished, then the stream of each event.
+-- ARGV: head, plan id, time, records, then for each key from the fifth on a count of fields and values, and
 -- each. A parked close belongs to no process, so no lease stands before this; its state and its chain do.
 local refused = moved_on(KEYS[1], ARGV[1])
 if refused then
@@ -10,11 +10,12 @@ if redis.call('HGET', KEYS[1], 'state') ~= 'PARKED' then
 end
 must_be(KEYS[2], 'stream')
 must_be(KEYS[3], 'zset')
+must_be(KEYS[4], 'zset')
 local behind = 5 + 3 * tonumber(ARGV[4])
-check_events(4, behind)
+check_events(5, behind)
 record(KEYS[1], KEYS[2], ARGV[2], 4)
-add_events(4, behind)
+add_events(5, behind)
 redis.call('HSET', KEYS[1], 'state', 'DONE')
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('ZADD', KEYS[4], ARGV[3], ARGV[2])
 redis.call('ZREM', KEYS[3], ARGV[2])
 return { 'OK', '' }
