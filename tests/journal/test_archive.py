@@ -14,7 +14,7 @@ from sureclose.journal.segment import Reading
 from sureclose.journal.store import Chain, Fenced, Journal, Verdict
 from sureclose.services import archiver
 from sureclose.services.archiver import Archiver
-from sureclose.services.fault_points import FaultPoint
+from sureclose.services.fault_points import SEGMENT_POINTS, FaultPoint
 from tests.journal.journals import NOW, Desk, admitted, ended
 
 ALL = Keeping(closes=0, ms=0, segment=100)
@@ -118,9 +118,6 @@ async def test_no_script_begins_a_close_anew_under_a_used_up_id(room: Room, door
         await calls[door]()  # type: ignore[misc]
     assert refused.value.verdict is Verdict.BURNT
     assert await room.desk.everything() == before
-
-
-SEGMENT_POINTS = [point for point in FaultPoint if "segment" in point or "anchor" in point]
 
 
 @pytest.mark.parametrize("point", SEGMENT_POINTS)

@@ -66,34 +66,32 @@ class Library:
                 return
 
     def _all(self, anchored: Sequence[Anchored]) -> Iterator[Stored | Unreadable | Shelved]:
-        previous, number = "", 0
-        for one in anchored:
-            problems: list[str] = []
-            number += 1
+        broken: list[str] = []
+        previous = ""
+        for number, one in enumerate(anchored, 1):
             try:
                 anchor = one.read()
             except (ChainBroken, msgspec.DecodeError) as error:
-                yield Shelved(where=f"segment {number}", problems=(f"its anchor can't be read: {error}",))
-                previous = one.hash
-                continue
-            if (anchor.previous, anchor.number) != (previous, number):
-                problems.append(
-                    f"its anchor is number {anchor.number} after {anchor.previous or 'nothing'}, "
-                    f"not {number} after {previous or 'nothing'}"
-                )
-            if anchor.account != self._keys.account:
-                problems.append(f"its anchor is that of {anchor.account}")
-            previous, number = one.hash, anchor.number
-            try:
-                reading = Reading(self._path(anchor))
-            except _Elsewhere as elsewhere:
-                yield Shelved(where=anchor.where, problems=tuple(problems), absent=str(elsewhere))
-            except SegmentUnreadable as error:
-                yield Shelved(where=anchor.where, problems=(*problems, str(error)))
+                broken.append(f"that of segment {number} can't be read: {error}")
             else:
-                yield from reading.closes()
-                problems += _differs(reading, anchor)
-                yield Shelved(where=anchor.where, problems=tuple(problems))
+                if (anchor.account, anchor.number) != (self._keys.account, number):
+                    broken.append(f"that of segment {number} is of {anchor.account} {anchor.number}")
+                if anchor.previous != previous:
+                    broken.append(f"that of segment {number} does not follow the one before it")
+                yield from self._segment(anchor)
+            previous = one.hash
+        yield Shelved(where="the anchors", problems=tuple(broken))
+
+    def _segment(self, anchor: Anchor) -> Iterator[Stored | Unreadable | Shelved]:
+        try:
+            reading = Reading(self._path(anchor))
+        except _Elsewhere as elsewhere:
+            yield Shelved(where=anchor.where, absent=str(elsewhere))
+        except SegmentUnreadable as error:
+            yield Shelved(where=anchor.where, problems=(str(error),))
+        else:
+            yield from reading.closes()
+            yield Shelved(where=anchor.where, problems=tuple(_differs(reading, anchor)))
 
     def _path(self, anchor: Anchor) -> Path:
         """Where the file is on this host; raises ``_Elsewhere`` or ``SegmentUnreadable``."""

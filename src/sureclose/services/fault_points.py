@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class FaultPoint(StrEnum):
-    """The steps of one effect, in their order."""
+    """The steps of one effect, in their order, and then those of a segment."""
 
     BEFORE_ADMISSION = "before_admission"
     AFTER_ADMISSION = "after_admission"
@@ -23,6 +23,15 @@ class FaultPoint(StrEnum):
     BEFORE_ANCHOR = "before_anchor"
     AFTER_ANCHOR = "after_anchor"
 
+
+SEGMENT_POINTS = (
+    FaultPoint.BEFORE_SEGMENT,
+    FaultPoint.AFTER_SEGMENT,
+    FaultPoint.AFTER_SEGMENT_NAMED,
+    FaultPoint.BEFORE_ANCHOR,
+    FaultPoint.AFTER_ANCHOR,
+)
+"""The steps by which finished closes go to a segment."""
 
 _CRASH_AT = os.environ.get("SURECLOSE_CRASH_AT", "")
 
