@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sureclose.domain.facts import Admitted, AnyFact, Ended
@@ -210,10 +211,17 @@ async def exported(log_: Journalled, tmp_path: Path) -> Path:
     return file
 
 
+def without_segments(report: Report) -> Report:
+    """An exported journal has none: what was in them stands in it as the rest does."""
+    checks = tuple(one for one in report.checks if one.rule is not Rule.SEGMENTS)
+    return msgspec.structs.replace(report, checks=checks)
+
+
 async def test_an_exported_journal_says_what_the_log_said(log_: Journalled, exported: Path) -> None:
     source = FromFile(exported, ())
     assert (source.account, source.complete) == (ACCOUNT, True)
-    assert await verify(source, Bounds(), None) == await log_.report()
+    said = await verify(source, Bounds(), None)
+    assert without_segments(said) == without_segments(await log_.report())
     assert (await verify(FromFile(exported, ["two"]), Bounds(), None)).closes == 1
 
 

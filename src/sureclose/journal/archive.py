@@ -178,4 +178,7 @@ def _burnt(plan_id: str, bodies: list[Body]) -> tuple[OutcomeKind, bytes] | None
     if last.outcome.kind is OutcomeKind.SKIPPED:
         return None
     decisions = (body.fact.decision for body in reversed(bodies) if isinstance(body.fact, Admitted))
-    return last.outcome.kind, asked_for(next(decisions))
+    decision = next(decisions, None)
+    if decision is None:
+        raise ChainBroken(f"plan {plan_id} was never admitted")
+    return last.outcome.kind, asked_for(decision)

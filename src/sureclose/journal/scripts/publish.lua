@@ -5,6 +5,7 @@
 local refused = fenced(KEYS[4], ARGV[1], ARGV[2])
   or moved_on(KEYS[1], ARGV[3])
   or used_up(ARGV[3], KEYS[9], KEYS[10], ARGV[#ARGV - 1])
+  or over(KEYS[1])
 if refused then
   return { refused, '' }
 end
