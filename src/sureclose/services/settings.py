@@ -81,8 +81,8 @@ class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     archive_after_s: int = 3_600
     keep_finished: int = 1_000
     """Finished closes that stay in the log whatever their age below ``archive_after_s``."""
-    segment_closes: int = 250
-    """Closes of one segment: the log stands still while they leave it, some microseconds for each."""
+    segment_closes: int = 100
+    """Closes of one segment. The log stands still while they leave it, some 40 microseconds for each."""
     keep_entries: int = 10_000
     """Entries that stay in each stream, beyond those that some group has not finished."""
 

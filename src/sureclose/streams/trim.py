@@ -7,7 +7,7 @@ import msgspec
 from sureclose.streams.script import Script
 from sureclose.streams.wire import Wire
 
-AT_ONCE: Final = 1_000
+AT_ONCE: Final = 100
 """Entries that one script looks at: the log stands still for it."""
 
 # One script, so that no group can come in between what is asked and what is cut. XPENDING's second element is the oldest

@@ -34,9 +34,12 @@ for index = 1, tonumber(ARGV[8]) do
   at = at + 6 + orders
 end
 redis.call('XADD', KEYS[4], ARGV[4] .. '-0', 'body', ARGV[5], 'hash', ARGV[6])
+-- A bucket is written to within its generation only, so what it got last has a generation left of two.
 local function note(bucket, field, value)
   redis.call('HSET', bucket, field, value)
-  redis.call('PEXPIRE', bucket, ARGV[7])
+  if redis.call('HLEN', bucket) == 1 then
+    redis.call('PEXPIRE', bucket, ARGV[7])
+  end
 end
 for _, close in ipairs(closes) do
   if ARGV[close.at + 4] ~= '' then
