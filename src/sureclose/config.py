@@ -17,6 +17,7 @@ from sureclose.services.settings import (
     CompatSettings,
     ExecutionSettings,
     HttpSettings,
+    JournalSettings,
     StreamSettings,
 )
 from sureclose.streams.address import masked
@@ -58,6 +59,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     streams: StreamSettings = StreamSettings()
     venue: VenueSettings = VenueSettings()
     execution: ExecutionSettings = ExecutionSettings()
+    journal: JournalSettings = JournalSettings()
     http: HttpSettings = HttpSettings()
     alerts: AlertSettings = AlertSettings()
     compat: CompatSettings = CompatSettings()

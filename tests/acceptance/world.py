@@ -526,6 +526,11 @@ class Producer:
 
         await eventually(f"{group} is done with {entry_id} of {stream}", done, seconds)
 
+    async def keys(self) -> list[str]:
+        """Every key of this deployment."""
+        found: list[str] = [key async for key in self._client.scan_iter(f"{self.prefix}*", count=1_000)]
+        return sorted(found)
+
     async def pending(self, stream: str, group: str) -> int:
         return sum(info["pending"] for info in await self._groups(stream) if info["name"] == group)
 

@@ -113,9 +113,11 @@ class Desk:
         symbol: str = SYMBOL,
         side: PositionSide = PositionSide.BOTH,
         before: Iterable[AnyFact] = (),
+        client_order_id: str = "",
     ) -> Said:
         chain.unwritten += before
         passing = sending(attempt)
+        passing = msgspec.structs.replace(passing, client_order_id=client_order_id or passing.client_order_id)
         at = msgspec.structs.replace(passing.position, symbol=symbol, position_side=side)
         return await self.journal.gate(
             chain,
@@ -188,6 +190,11 @@ class Desk:
         chain.unwritten.append(admitted(plan_id))
         await self.journal.append(chain, self.lease)
         return chain
+
+    async def finished_at(self, plan_id: str) -> int | None:
+        """From when on the close may leave the log."""
+        score = await self.do("ZSCORE", self.keys.finished, plan_id)
+        return None if score is None else int(score)
 
     async def everything(self) -> dict[str, object]:
         """All that the log holds of this test, to show that nothing was written."""

@@ -10,10 +10,11 @@ from sureclose.domain.facts import Resumed, Sending
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.domain.words import PositionSide
 from sureclose.journal import lease
+from sureclose.journal.burnt import RETENTION_MS
 from sureclose.journal.lease import Lease
-from sureclose.journal.store import RETENTION_MS, Chain, Fenced, Loaded, Verdict
+from sureclose.journal.store import Chain, Fenced, Loaded, Verdict
 from sureclose.streams.connection import Log
-from tests.journal.journals import SYMBOL, Desk, admitted, ended
+from tests.journal.journals import NOW, SYMBOL, Desk, admitted, ended
 
 
 async def loaded(desk: Desk, plan_id: str = "plan") -> Loaded:
@@ -202,14 +203,14 @@ async def test_a_skipped_close_that_is_admitted_again_goes_on_with_chain_and_num
     await desk.publish(chain, ended(OutcomeKind.SKIPPED))
     assert await desk.journal.state("plan") == "SKIPPED"
     assert await desk.journal.open_plans() == []
-    assert await desk.do("PTTL", desk.keys.close("plan")) > 0
+    assert await desk.finished_at("plan") == NOW + RETENTION_MS, "it keeps its attempt numbers so long"
     found = await loaded(desk)
     again = Chain("plan", found.head)
     assert await desk.gate(again, 2, before=[admitted()]) is Verdict.OK
     found = await loaded(desk)
     assert [body.seq for body in found.bodies] == [1, 2, 3, 4, 5]
     assert [fact.attempt for fact in found.facts if isinstance(fact, Sending)] == [1, 2]
-    assert await desk.do("PTTL", desk.keys.close("plan")) == -1
+    assert await desk.finished_at("plan") is None
     assert await desk.journal.open_plans() == ["plan"]
 
 

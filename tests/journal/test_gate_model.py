@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Awaitable
 from itertools import count
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from sureclose.domain.facts import AnyFact, Clearing, Resumed, Sending, Why
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.journal import lease
+from sureclose.journal.archive import Archive, Keeping, NotAnchored
 from sureclose.journal.fence import Fence
 from sureclose.journal.lease import Lease
 from sureclose.journal.record import Head
+from sureclose.journal.segment import Written
 from sureclose.journal.store import Chain, Fenced, Journal, Verdict
 from sureclose.streams.connection import Log
 from tests.journal.journals import COMPONENT, NOW, SYMBOL, Desk, admitted, ended
@@ -40,6 +43,7 @@ class Model(msgspec.Struct):
     parked: set[str] = msgspec.field(default_factory=set)
     orphans: set[tuple[str, int]] = msgspec.field(default_factory=set)
     written: int = 0
+    burnt: set[str] = msgspec.field(default_factory=set)
     closes: dict[str, Close] = msgspec.field(default_factory=lambda: {plan: Close() for plan in PLANS})
 
     def fence(self, held: Lease, plan: str, seen: int, known: int) -> str:
@@ -56,7 +60,8 @@ class Model(msgspec.Struct):
     def goes_on(self, held: Lease, plan: str, seen: int, known: int) -> str:
         """Why a close can't be gone on with: by this process, from this head, or at all."""
         over = self.closes[plan].state in {"DONE", "PARKED"}
-        return self.fence(held, plan, seen, known) or ("STALE_HEAD" if over else "")
+        used_up = seen == 0 and plan in self.burnt
+        return self.fence(held, plan, seen, known) or ("BURNT" if used_up else "STALE_HEAD" if over else "")
 
     def append(self, held: Lease, plan: str, seen: int, known: int) -> str:
         refused = self.goes_on(held, plan, seen, known)
@@ -79,7 +84,8 @@ class Model(msgspec.Struct):
             return "USED"
         if self.flight not in {"", plan}:
             return "BUSY"
-        close.records, close.attempt, close.state, self.flight = close.records + 1, attempt, "OPEN", plan
+        close.records += 1 + (not seen)
+        close.attempt, close.state, self.flight = attempt, "OPEN", plan
         return self.wrote()
 
     def adopt(self, held: Lease, plan: str, seen: int, attempt: int, known: int) -> str:
@@ -91,7 +97,8 @@ class Model(msgspec.Struct):
             return "STALE_ATTEMPT"
         if self.flight not in {"", plan}:
             return "BUSY"
-        close.records, close.attempt, close.state, self.flight = close.records + 1, attempt, "OPEN", plan
+        close.records += 1 + (not seen)
+        close.attempt, close.state, self.flight = attempt, "OPEN", plan
         self.orphans.discard((plan, attempt))
         return self.wrote()
 
@@ -118,15 +125,27 @@ class Model(msgspec.Struct):
         return self.wrote()
 
     def publish(self, held: Lease, plan: str, seen: int, state: str, known: int) -> str:
-        refused = self.fence(held, plan, seen, known)
+        refused = self.goes_on(held, plan, seen, known)
         if not refused:
-            self.closes[plan].records += 1
+            self.closes[plan].records += 1 + (not seen)
             self.closes[plan].state = state
             if state == "PARKED":
                 self.parked.add(plan)
             if self.flight == plan:
                 self.flight = ""
         return refused or self.wrote()
+
+    def archive(self, held: Lease) -> str:
+        """Every finished close leaves the log, but one that was skipped after it had been sent."""
+        done = {plan for plan, close in self.closes.items() if close.state == "DONE"}
+        unsent = {p for p, close in self.closes.items() if close.state == "SKIPPED" and not close.attempt}
+        if not done | unsent:
+            return "NOTHING"
+        if (held.owner, held.epoch) != (self.holder, self.epoch):
+            return "STALE_LEASE"
+        self.burnt |= done
+        self.closes |= {plan: Close() for plan in done | unsent}
+        return "OK"
 
 
 class Process(msgspec.Struct):
@@ -143,6 +162,7 @@ class Process(msgspec.Struct):
         return self.fence.memory.written
 
 
+KEEP_NOTHING = Keeping(closes=0, ms=0, segment=100)
 ENDS = {"DONE": OutcomeKind.FLAT, "SKIPPED": OutcomeKind.SKIPPED, "PARKED": OutcomeKind.PARKED}
 owners, plans = st.sampled_from(["a", "b"]), st.sampled_from(PLANS)
 calls = st.one_of(
@@ -160,6 +180,7 @@ calls = st.one_of(
     st.tuples(st.just("permit"), owners, plans, st.booleans()),
     st.tuples(st.just("resolve"), owners, plans),
     st.tuples(st.just("publish"), owners, plans, st.sampled_from(list(ENDS))),
+    st.tuples(st.just("archive"), owners),
 )
 prefixes = count()
 EXAMPLES = int(os.environ.get("SURECLOSE_HISTORIES", "1"))
@@ -177,8 +198,17 @@ async def said(call: Awaitable[Verdict | None]) -> str:
 class Pair:
     """The scripts on the log and the model of them, side by side."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, folder: Path) -> None:
         self.desk = Desk(log, f"model{next(prefixes)}:")
+        self.archive = Archive(
+            self.desk.wire,
+            self.desk.keys,
+            lambda: NOW,
+            KEEP_NOTHING,
+            host="here",
+            folder=folder,
+            fence=Fence(),
+        )
         self.model = Model()
         nobody = Lease("nobody", 0)
         self.processes = {}
@@ -279,9 +309,10 @@ class Pair:
     async def do_gate(self, owner: str, plan: str, off: int) -> None:
         process, head = self.processes[owner], self.processes[owner].heads[plan]
         chain, attempt = Chain(plan, head), self.model.closes[plan].attempt + 1 + off
+        first: list[AnyFact] = [] if head.length else [admitted(plan)]
         expected = self.model.gate(process.lease, plan, head.length, attempt, process.known)
-        assert await said(process.desk.gate(chain, attempt, held=process.lease)) == expected
-        assert chain.unwritten == []
+        assert await said(process.desk.gate(chain, attempt, held=process.lease, before=first)) == expected
+        assert chain.unwritten == ([] if expected == "OK" else first)
         if expected == "OK":
             process.heads[plan] = chain.head
 
@@ -310,11 +341,28 @@ class Pair:
     async def do_publish(self, owner: str, plan: str, state: str) -> None:
         process, head = self.processes[owner], self.processes[owner].heads[plan]
         chain = Chain(plan, head)
+        chain.unwritten += [] if head.length else [admitted(plan)]
         outcome = ended(ENDS[state])
         expected = self.model.publish(process.lease, plan, head.length, state, process.known)
         assert await said(process.desk.publish(chain, outcome, held=process.lease)) == expected
         if expected == "OK":
             process.heads[plan] = chain.head
+
+    async def do_archive(self, owner: str) -> None:
+        """Without the file: what the log lets go does not depend on it."""
+        held = self.processes[owner].lease
+        closes, place = await self.archive.due(), await self.archive.next_place()
+        expected = self.model.archive(held)
+        written = Written(
+            temporary=Path(), path=Path(), sha256="0" * 64, size=0, closes=len(closes), records=0
+        )
+        try:
+            if closes:
+                await self.archive.anchor(held, written, place, closes)
+            said = "OK" if closes else "NOTHING"
+        except NotAnchored as refused:
+            said = str(refused)
+        assert said == expected
 
     async def same(self) -> None:
         flight = await self.desk.do("HGET", self.desk.keys.flights(SYMBOL), "BOTH")
@@ -323,6 +371,10 @@ class Pair:
         assert set(await self.desk.journal.parked_plans()) == self.model.parked
         for plan, close in self.model.closes.items():
             loaded = await self.desk.journal.load(plan)
+            if plan in self.model.burnt:
+                assert loaded is not None
+                assert loaded.burnt is not None
+                continue
             assert (0 if loaded is None else loaded.head.length) == close.records
             assert ("" if loaded is None else loaded.state) == close.state
             assert (plan in still_open) is (close.state == "OPEN")
@@ -348,7 +400,7 @@ async def hasty(log: Log) -> AsyncIterator[Log]:
 )
 @given(st.lists(calls, max_size=20))
 async def test_scripts_and_model_agree_on_every_history(hasty: Log, history: list[tuple[str, ...]]) -> None:
-    pair = Pair(hasty)
+    pair = Pair(hasty, Path("nowhere"))
     await pair.desk.do("HSET", pair.desk.keys.grant, "component", COMPONENT)
     for opening in (("take", "a"), *history):
         await pair.step(opening)

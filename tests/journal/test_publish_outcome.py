@@ -7,9 +7,9 @@ from sureclose.domain.events import EntryRef
 from sureclose.domain.facts import Ended, Sending
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.journal.lease import Lease
-from sureclose.journal.store import RETENTION_MS, Announcement, Chain, Fenced, Verdict
+from sureclose.journal.store import Announcement, Chain, Fenced, Verdict
 from sureclose.streams.wire import pairs
-from tests.journal.journals import GROUP, SYMBOL, Desk, ended, sending
+from tests.journal.journals import GROUP, NOW, SYMBOL, Desk, ended, sending
 
 
 class Approved:
@@ -62,7 +62,7 @@ async def test_everything_is_said_and_done_at_once(approved: Approved) -> None:
     loaded = await desk.journal.load("plan")
     assert loaded is not None
     assert isinstance(loaded.facts[-1], Ended)
-    assert 0 < await desk.do("PTTL", desk.keys.close("plan")) <= RETENTION_MS
+    assert await desk.finished_at("plan") == NOW
 
 
 @pytest.mark.parametrize("stale", ["lease", "head"])

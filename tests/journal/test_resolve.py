@@ -9,10 +9,10 @@ from sureclose.domain.close import Done, fold
 from sureclose.domain.facts import Ended, Resolved, Resumed
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.journal.record import Head, Writer
-from sureclose.journal.store import RETENTION_MS, Announcement, Chain, Fenced, Verdict
+from sureclose.journal.store import Announcement, Chain, Fenced, Verdict
 from sureclose.streams.connection import Log
 from sureclose.streams.wire import pairs
-from tests.journal.journals import SYMBOL, Desk, ended, resolved
+from tests.journal.journals import NOW, SYMBOL, Desk, ended, resolved
 
 
 async def parked(desk: Desk, plan_id: str = "plan") -> Head:
@@ -56,7 +56,7 @@ async def test_a_persons_outcome_takes_the_place_of_parked_and_is_announced(desk
     assert await desk.journal.parked_plans() == []
     ((_, fields),) = await desk.do("XRANGE", results, "-", "+")
     assert pairs(fields) == {b"outcome": b"FLAT", b"evidence": evidence.encode()}
-    assert 0 < await desk.do("PTTL", desk.keys.close("plan")) <= RETENTION_MS
+    assert await desk.finished_at("plan") == NOW
 
 
 async def test_no_lease_stands_before_a_person(desk: Desk) -> None:
@@ -143,9 +143,10 @@ async def test_an_empty_announcement_writes_nothing(desk: Desk) -> None:
     assert await desk.everything() == before
 
 
-async def test_a_parked_close_does_not_expire_while_it_waits(desk: Desk) -> None:
+async def test_a_parked_close_does_not_leave_the_log_while_it_waits(desk: Desk) -> None:
     await parked(desk)
     assert await desk.do("PTTL", desk.keys.close("plan")) == -1
+    assert await desk.finished_at("plan") is None
 
 
 async def test_nothing_is_appended_to_a_close_that_waits_for_a_person(desk: Desk) -> None:

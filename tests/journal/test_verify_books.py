@@ -179,7 +179,7 @@ def test_an_order_of_ours_that_no_record_knows_is_told(close: Stored, ledger: Le
     assert rules(close, ledger) == {Rule.I1, Rule.I9}
     some = examined(close, books=ledger.read(), complete=False)
     assert some.ok, "of some plans only, it may belong to another"
-    assert "only some plans were read" in check(some, Rule.I9, EXCHANGE).unclear[0].what
+    assert "not all closes were read" in check(some, Rule.I9, EXCHANGE).unclear[0].what
 
 
 def test_books_that_were_read_before_an_order_ended_prove_nothing_of_its_end(
@@ -244,7 +244,7 @@ def _lists(ledger: Ledger) -> list[bytes]:
 def test_lists_as_binance_gives_them_are_understood(close: Stored, ledger: Ledger) -> None:
     report = examined(close, books=books.parse(_lists(ledger)))
     assert report.ok
-    assert all(one.holds for one in report.checks)
+    assert all(one.holds for one in report.checks if one.rule is not Rule.SEGMENTS)
 
 
 def test_what_lists_do_not_reach_back_to_is_not_checkable() -> None:

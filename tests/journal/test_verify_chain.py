@@ -9,9 +9,9 @@ from sureclose.domain import facts
 from sureclose.domain.facts import AnyFact, Ended, Filled, Sending
 from sureclose.domain.ids import client_order_id_for
 from sureclose.domain.outcome import Outcome, OutcomeKind
+from sureclose.journal.burnt import RETENTION_MS
 from sureclose.journal.checking.findings import Against, Rule
 from sureclose.journal.record import Record, Writer
-from sureclose.journal.store import RETENTION_MS
 from tests.domain.scripts import START, Script
 from tests.journal.verify_cases import (
     ACCOUNT,

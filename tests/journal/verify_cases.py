@@ -104,7 +104,8 @@ def examined(
     examination = Examination(ACCOUNT, now, Bounds(), books, complete=complete)
     for close in closes:
         examination.add(close)
-    return examination.report(published(*closes) if results is None else results)
+    examination.know(published(*closes) if results is None else results)
+    return examination.report()
 
 
 def check(report: Report, rule: Rule, against: Against = Against.JOURNAL) -> Check:

@@ -78,6 +78,11 @@ def trace(options: Options, plan_id: str, *, as_json: bool) -> None:
             exits.print_json(found.as_json())
         else:
             _show(found)
+        if found.absent:
+            missing = "; ".join(found.absent)
+            return exits.fail(
+                Exit.DONE if found.moments else Exit.NOT_FOUND, f"not all was looked into: {missing}"
+            )
         return Exit.DONE
 
     exits.run(command)

@@ -20,11 +20,14 @@ from sureclose.journal.checking.books import Books, BooksUnreadable
 from sureclose.journal.checking.case import Bounds
 from sureclose.journal.checking.examination import Report
 from sureclose.journal.checking.export import JournalFileUnreadable
-from sureclose.journal.checking.findings import Check, Noted
+from sureclose.journal.checking.findings import Check, Noted, Rule
 from sureclose.journal.checking.reading import Reader
 from sureclose.journal.keys import Keys
+from sureclose.journal.library import Library
 from sureclose.operate.host import Host, Wanted, paper_arguments
+from sureclose.operate.session import segments_folder
 from sureclose.operate.verify import FromFile, FromLog, Source, books_of, export, verify
+from sureclose.services import identity
 from sureclose.streams.address import EMBEDDED
 from sureclose.streams.connection import Log
 from sureclose.streams.names import StreamName
@@ -92,7 +95,7 @@ def verify_command(
         else:
             _show(report)
         if not report.closes and report.ok:
-            return exits.fail(Exit.NOT_FOUND, _nothing(config, plan_ids, journal))
+            return exits.fail(Exit.NOT_FOUND, _nothing(config, plan_ids, journal, _elsewhere(report)))
         return Exit.DONE if report.ok else Exit.ERROR
 
     exits.run(command)
@@ -116,7 +119,7 @@ async def _source(
                 source = FromFile(journal, plan_ids)
         else:
             log = session.log if session is not None else await stack.enter_async_context(_log(config))
-            source = FromLog(_reader(log, config), config.account, plan_ids, wall_ms())
+            source = FromLog(_reader(log, config), _library(log, config), config.account, plan_ids, wall_ms())
         books = None if session is None else await books_of(source, session.venue, _say)
         yield source, books
 
@@ -167,6 +170,15 @@ def _reader(log: Log, config: Config) -> Reader:
     )
 
 
+def _library(log: Log, config: Config) -> Library:
+    return Library(
+        log.commands(),
+        Keys(config.streams.prefix, config.account),
+        host=identity.host(),
+        folder=segments_folder(config.data_dir, config.account),
+    )
+
+
 def _progress() -> Callable[[int], None]:
     told = 0
 
@@ -197,16 +209,26 @@ async def _export(source: Source, target: Path) -> Exit:
     with _file_trouble():
         file = target.open("xb")
     with file:
-        written = await export(source, file)
+        trouble: list[str] = []
+        written = await export(source, file, trouble.append)
     _say(f"wrote {written.closes} closes with {written.records} records to {target}")
+    if trouble:
+        return exits.fail(Exit.ERROR, "the file is not complete: " + "; ".join(trouble))
     return Exit.DONE if written.closes else exits.fail(Exit.NOT_FOUND, "there was nothing to export")
 
 
-def _nothing(config: Config, plan_ids: Sequence[str], journal: Path | None) -> str:
+def _elsewhere(report: Report) -> str:
+    """What was not looked into, when segments are on another host."""
+    absent = [one.what for check in report.checks if check.rule is Rule.SEGMENTS for one in check.unclear]
+    return f"; it may be in what is not here: {'; '.join(absent[:_SHOWN])}" if absent else ""
+
+
+def _nothing(config: Config, plan_ids: Sequence[str], journal: Path | None, elsewhere: str) -> str:
     what = f"plan {' or '.join(plan_ids)}" if plan_ids else "a close"
     if journal is not None:
         return f"{journal} has no record of {what}"
-    return f"the journal of {config.account} has no record of {what}; `sureclose show-config` shows which log this is"
+    where = "; `sureclose show-config` shows which log this is"
+    return f"the journal of {config.account} has no record of {what}{elsewhere or where}"
 
 
 # What is told -------------------------------------------------------------------------------------------------------

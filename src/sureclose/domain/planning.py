@@ -29,7 +29,7 @@ def planned_id(wish: Wish) -> str:
 
 def same_close(one: Wish, other: Wish) -> bool:
     """Whether both ask for the same: what a plan's id stands for, whoever wrote it."""
-    return _asked(one) == _asked(other)
+    return asked(one) == asked(other)
 
 
 def same_age(one: Wish, other: Wish) -> bool:
@@ -37,7 +37,8 @@ def same_age(one: Wish, other: Wish) -> bool:
     return (one.origin_at, one.expires_at) == (other.origin_at, other.expires_at)
 
 
-def _asked(wish: Wish) -> tuple[object, ...]:
+def asked(wish: Wish) -> tuple[object, ...]:
+    """What a wish asks for, as plain values that can be compared and written down."""
     amounts = (None if amount is None else amount_key(amount) for amount in (wish.fraction, wish.quantity))
     return wish.symbol, wish.position_side, *amounts
 

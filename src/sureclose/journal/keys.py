@@ -80,6 +80,20 @@ class Keys(msgspec.Struct, frozen=True):
         """Sorted set of the closes that wait for a person, by the time they were parked."""
         return self._key("parked")
 
+    @property
+    def finished(self) -> str:
+        """Sorted set of closes that have their outcome, by the time from which on they may leave the log."""
+        return self._key("finished")
+
+    @property
+    def anchors(self) -> str:
+        """Stream of one entry a segment, whose id is the segment's number."""
+        return self._key("anchors")
+
+    def burnt(self, generation: int, bucket: str) -> str:
+        """Hash of ids that are used up, of closes and orders that have left the log."""
+        return self._key(f"burnt:{generation}:{bucket}")
+
     def flights(self, symbol: str) -> str:
         """Hash by position side: which close may have an order of this symbol and side in flight."""
         return self._key(f"flights:{symbol}")

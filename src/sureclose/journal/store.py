@@ -12,17 +12,15 @@ from sureclose.domain.facts import AnyFact, Ended, Resolved, Sending
 from sureclose.domain.market import OrderReport
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.journal import scripts
+from sureclose.journal.burnt import RETENTION_MS, Burnt, Shelf, order_shelf, plan_shelf
 from sureclose.journal.fence import Fence
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
+from sureclose.journal.recall import recall
 from sureclose.journal.record import Body, ChainBroken, Head, Record, Writer, extend, verify
 from sureclose.streams.connection import COMMAND_CONNECTIONS
 from sureclose.streams.script import Script
 from sureclose.streams.wire import Wire
-
-RETENTION_MS = 100 * 24 * 3_600_000
-"""How long a finished close is remembered by its id: longer than the longest admissible expiry (one day), and than the
-venue remembers an order (90 days), so that no client order id is used while the venue could still show the old one."""
 
 _LOADS_AT_ONCE: Final = COMMAND_CONNECTIONS - 8
 """Closes read back at once: a start on many open ones must leave connections for what they write."""
@@ -47,11 +45,15 @@ class Verdict(StrEnum):
     BUSY = "BUSY"
     USED = "USED"
     """An order with this client order id was sent before, in a history that the log has lost."""
+    BURNT = "BURNT"
+    """A close of that id was made and archived: it would have begun anew."""
     LOG_LOST = "LOG_LOST"
     """The log lacks what it has acknowledged to this process, or is another one."""
 
 
-_FENCES: Final = frozenset({Verdict.STALE_LEASE, Verdict.STALE_HEAD, Verdict.STALE_ATTEMPT, Verdict.LOG_LOST})
+_FENCES: Final = frozenset(
+    {Verdict.STALE_LEASE, Verdict.STALE_HEAD, Verdict.STALE_ATTEMPT, Verdict.BURNT, Verdict.LOG_LOST}
+)
 
 
 class Fenced(Exception):
@@ -87,13 +89,17 @@ class Chain:
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A close as the log has it. ``state`` is OPEN, SKIPPED, PARKED or DONE."""
+    """A close as the log has it. ``state`` is OPEN, SKIPPED, PARKED or DONE.
+
+    Of a close that was archived the log has ``burnt``, and neither head nor records.
+    """
 
     head: Head
     state: str
     bodies: tuple[Body, ...]
     hashes: tuple[str, ...]
     """The hash of each record, in the same order."""
+    burnt: Burnt | None = None
 
     @property
     def facts(self) -> tuple[AnyFact, ...]:
@@ -119,13 +125,12 @@ class Journal:
             return await self._load(plan_id)
 
     async def _load(self, plan_id: str) -> Loaded | None:
-        found = await self._wire.execute_command(
-            b"HMGET", self.keys.close(plan_id), "head", "state", "records"
-        )
-        head, state, ids = (None if value is None else value.decode() for value in found)
-        if head is None:
+        found = await recall(self._wire, self.keys, plan_id, self._wall())
+        if found is None:
             return None
-        records = await self._records((ids or "").split())
+        if isinstance(found, Burnt):
+            return Loaded(Head(), "DONE", (), (), found)
+        head, records = found.head, [record for _, record in found.records]
         chain, bodies = verify(records)
         strange = next(
             (body for body in bodies if (body.account, body.plan_id) != self._whose(plan_id)), None
@@ -137,16 +142,10 @@ class Journal:
         if chain.hash != head:
             raise ChainBroken(f"the records of plan {plan_id} end at {chain.hash} and should end at {head}")
         hashes = tuple(record.hash for record in records)
-        return Loaded(chain, state or "OPEN", tuple(bodies), hashes)
+        return Loaded(chain, found.state, tuple(bodies), hashes)
 
     def _whose(self, plan_id: str) -> tuple[str, str]:
         return self.keys.account, plan_id
-
-    async def _records(self, ids: Sequence[str]) -> list[Record]:
-        replies = await asyncio.gather(
-            *(self._wire.execute_command(b"XRANGE", self.keys.journal, id_, id_) for id_ in ids)
-        )
-        return [_record(entry[1]) for reply in replies for entry in reply]
 
     async def state(self, plan_id: str) -> str | None:
         """OPEN, SKIPPED, PARKED or DONE without reading the records; ``None`` when the close is unknown."""
@@ -164,7 +163,7 @@ class Journal:
         return [plan.decode() for plan in plans]
 
     async def plan_of(self, client_order_id: str) -> str | None:
-        """The plan that an order belongs to; ``None`` when the journal never sent one of that id."""
+        """The plan that an order belongs to, while its close is in the log."""
         plan = await self._wire.execute_command(b"GET", self.keys.order(client_order_id))
         return None if plan is None else plan.decode()
 
@@ -174,21 +173,35 @@ class Journal:
         pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
         return {name.decode(): msgspec.json.decode(order, type=OrderReport) for name, order in pairs}
 
+    async def sent(self, client_order_id: str) -> bool:
+        """Whether an order of that id is ours: its SENDING is in the log, or was archived."""
+        if await self.plan_of(client_order_id) is not None:
+            return True  # asked first, for it goes to the shelf and never comes back
+        shelf = order_shelf(self.keys, client_order_id, self._wall())
+        for bucket in (shelf.now, shelf.before):
+            if await self._wire.execute_command(b"HEXISTS", bucket, shelf.field):
+                return True
+        return False
+
     async def append(self, chain: Chain, lease: Lease) -> None:
         """Write what the chain holds unwritten; raises ``Fenced`` when it is another process's now."""
         if not chain.unwritten:
             return
+        keys, shelf = self.keys, self._shelf(chain)
         head, args = self._records_args(chain, lease, ())
         verdict = await self._call(
             _append,
             [
-                self.keys.close(chain.plan_id),
-                self.keys.journal,
-                self.keys.open,
-                self.keys.lease,
-                self.keys.log,
+                keys.close(chain.plan_id),
+                keys.journal,
+                keys.open,
+                keys.lease,
+                keys.finished,
+                shelf.now,
+                shelf.before,
+                keys.log,
             ],
-            [lease.owner, lease.epoch, chain.head.hash, chain.plan_id, self._wall(), *args],
+            [lease.owner, lease.epoch, chain.head.hash, chain.plan_id, self._wall(), *args, shelf.field],
         )
         if verdict is not Verdict.OK:
             raise Fenced(verdict)
@@ -209,7 +222,7 @@ class Journal:
         freeze, and single flight. It can't check the venue's position or time. When it says no, nothing is written and
         the chain holds what it held.
         """
-        keys, position = self.keys, sending.position
+        keys, shelf, position = self.keys, self._shelf(chain), sending.position
         head, args = self._records_args(chain, lease, (sending,))
         verdict = await self._call(
             _gate,
@@ -223,6 +236,9 @@ class Journal:
                 keys.freeze,
                 keys.warrant(warranted_intent),
                 keys.order(sending.client_order_id),
+                keys.finished,
+                shelf.now,
+                shelf.before,
                 keys.log,
                 keys.orphans,
             ],
@@ -238,6 +254,7 @@ class Journal:
                 RETENTION_MS,
                 *args,
                 sending.client_order_id,
+                shelf.field,
             ],
         )
         if verdict in _FENCES:
@@ -251,7 +268,7 @@ class Journal:
 
         ``known`` has ``sending`` in it. The order is no orphan any more then. No right is asked for: it was sent already.
         """
-        keys, position = self.keys, sending.position
+        keys, shelf, position = self.keys, self._shelf(chain), sending.position
         head, args = self._records_args(chain, lease, tuple(known))
         verdict = await self._call(
             _adopt,
@@ -262,6 +279,9 @@ class Journal:
                 keys.lease,
                 keys.flights(position.symbol),
                 keys.order(sending.client_order_id),
+                keys.finished,
+                shelf.now,
+                shelf.before,
                 keys.log,
                 keys.orphans,
             ],
@@ -276,6 +296,7 @@ class Journal:
                 RETENTION_MS,
                 *args,
                 sending.client_order_id,
+                shelf.field,
             ],
         )
         if verdict in _FENCES:
@@ -289,7 +310,7 @@ class Journal:
 
         For what it does besides sending an order; the same fences as the gate's.
         """
-        keys = self.keys
+        keys, shelf = self.keys, self._shelf(chain)
         head, args = self._records_args(chain, lease, ())
         verdict = await self._call(
             _permit,
@@ -301,9 +322,21 @@ class Journal:
                 keys.grant,
                 keys.freeze,
                 keys.warrant(warranted_intent),
+                keys.finished,
+                shelf.now,
+                shelf.before,
                 keys.log,
             ],
-            [lease.owner, lease.epoch, chain.head.hash, chain.plan_id, self._wall(), component, *args],
+            [
+                lease.owner,
+                lease.epoch,
+                chain.head.hash,
+                chain.plan_id,
+                self._wall(),
+                component,
+                *args,
+                shelf.field,
+            ],
         )
         if verdict in _FENCES:
             raise Fenced(verdict)
@@ -326,7 +359,7 @@ class Journal:
 
         ``entries`` are of one stream. ``announce`` is told the hash of the last record, which is the evidence.
         """
-        keys = self.keys
+        keys, shelf = self.keys, self._shelf(chain)
         head, args = self._records_args(chain, lease, (ended,))
         announcements = list(announce(head.hash))
         verdict = await self._call(
@@ -339,6 +372,9 @@ class Journal:
                 keys.flights(symbol),
                 keys.parked,
                 entries[0].stream if entries else keys.journal,
+                keys.finished,
+                shelf.now,
+                shelf.before,
                 keys.log,
                 *(announcement.stream for announcement in announcements),
             ],
@@ -354,6 +390,7 @@ class Journal:
                 len(entries),
                 *(entry.entry_id for entry in entries),
                 *_flat(announcements),
+                shelf.field,
                 self._wall(),
             ],
         )
@@ -382,14 +419,18 @@ class Journal:
                 keys.close(plan_id),
                 keys.journal,
                 keys.parked,
+                keys.finished,
                 keys.log,
                 *(one.stream for one in announcements),
             ],
-            [head.hash, plan_id, RETENTION_MS, *_counted(records), *_flat(announcements)],
+            [head.hash, plan_id, self._wall(), *_counted(records), *_flat(announcements)],
         )
         if verdict is not Verdict.OK:
             raise Fenced(verdict)
         return after.hash
+
+    def _shelf(self, chain: Chain) -> Shelf:
+        return plan_shelf(self.keys, chain.plan_id, self._wall())
 
     def _records_args(
         self, chain: Chain, lease: Lease, more: tuple[AnyFact, ...]
@@ -430,8 +471,3 @@ def _flat(announcements: Iterable[Announcement]) -> list[bytes | str | int]:
         events.append(2 * len(announcement.fields))
         events.extend(part for pair in announcement.fields.items() for part in pair)
     return events
-
-
-def _record(flat: list[bytes]) -> Record:
-    fields = dict(zip(flat[::2], flat[1::2], strict=True))
-    return Record(fields[b"kind"].decode(), fields[b"body"], fields[b"hash"].decode())

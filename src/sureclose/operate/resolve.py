@@ -37,6 +37,8 @@ async def look(session: Session, plan_id: str) -> Parked:
     loaded = await session.journal.load(plan_id)
     if loaded is None:
         raise NotParked(f"no close of plan {plan_id} is in the journal")
+    if loaded.burnt is not None:
+        raise NotParked(f"the close of plan {plan_id} is not parked: it is {loaded.burnt.kind}")
     state = fold(loaded.facts)
     if loaded.state != "PARKED" or not isinstance(state, Done):
         what = str(state.ended.outcome) if isinstance(state, Done) else "still under way"

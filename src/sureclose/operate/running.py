@@ -9,6 +9,8 @@ from redis.exceptions import RedisError
 
 from sureclose.domain.policy import Policy
 from sureclose.domain.words import Mode
+from sureclose.journal.archive import Archive, Keeping
+from sureclose.journal.lease import Lease
 from sureclose.operate.listening import Listening
 from sureclose.operate.session import Session
 from sureclose.operate.wiring import misplaced, purposes, readings
@@ -22,6 +24,7 @@ from sureclose.services.alarms.sinks import sinks_of
 from sureclose.services.alarms.strangers import Strangers
 from sureclose.services.alarms.tasks import TaskAlarms
 from sureclose.services.announcing import announcer
+from sureclose.services.archiver import Archiver
 from sureclose.services.continuity import Continuity
 from sureclose.services.engine import Engine
 from sureclose.services.execution import ExecutionService, bootstrap
@@ -34,6 +37,7 @@ from sureclose.services.reading import Wiring
 from sureclose.services.settings import Path, Role
 from sureclose.services.supervisor import Supervisor
 from sureclose.services.tools import Tools
+from sureclose.services.trimmer import TRIMMED, Trimmer
 from sureclose.services.vitals import (
     ClockVitals,
     StageVitals,
@@ -373,9 +377,39 @@ class Process:
         self._supervisor.spawn("venue clock", session.venue.maintain(self._stop))
         self._supervisor.spawn("user stream", listening.run())
         self._supervisor.spawn("strangers", strangers.run(self._stop))
+        self._supervisor.spawn("archiver", self._archiver().run(self._stop))
+        self._supervisor.spawn("trimmer", self._trimmer().run(self._stop))
         self._supervisor.spawn("close alarms", closes.run(self._stop))
         self._supervisor.spawn("position alarms", positions.run(self._stop))
         self._supervisor.spawn(Role.EXECUTION, self._service.run(self._stop))
+
+    def _archiver(self) -> Archiver:
+        session, keeping = self._session, self._session.keeping
+        archive = Archive(
+            session.wire,
+            session.keys,
+            session.clock.now,
+            Keeping(
+                closes=keeping.keep_finished,
+                ms=keeping.archive_after_s * 1000,
+                segment=keeping.segment_closes,
+            ),
+            host=identity.host(),
+            folder=session.segments,
+            fence=session.fence,
+        )
+        return Archiver(archive, session.keys.account, lambda: self._lease)
+
+    def _trimmer(self) -> Trimmer:
+        session = self._session
+        names = map(session.streams.full, TRIMMED)
+        return Trimmer(
+            session.wire, tuple(names), session.keeping.keep_entries, lambda: self._lease is not None
+        )
+
+    @property
+    def _lease(self) -> Lease | None:
+        return None if self._service is None else self._service.lease
 
     async def _bootstrap(self, wiring: Wiring) -> None:
         session = self._session

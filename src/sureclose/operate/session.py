@@ -8,10 +8,18 @@ import msgspec
 from sureclose.domain.words import Mode
 from sureclose.journal.fence import Fence
 from sureclose.journal.keys import Keys
+from sureclose.journal.library import Library
 from sureclose.journal.store import Journal
 from sureclose.operate.host import Host
+from sureclose.services import identity
 from sureclose.services.reading import Wiring
-from sureclose.services.settings import AlertSettings, ExecutionSettings, HttpSettings, StreamSettings
+from sureclose.services.settings import (
+    AlertSettings,
+    ExecutionSettings,
+    HttpSettings,
+    JournalSettings,
+    StreamSettings,
+)
 from sureclose.streams.clock import LogClock
 from sureclose.streams.connection import Log
 from sureclose.streams.wire import Wire
@@ -27,6 +35,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     host: Host
     streams: StreamSettings
     execution: ExecutionSettings
+    keeping: JournalSettings
     http: HttpSettings
     http_port_is_default: bool
     """Nobody chose the port, so another will do where it is taken."""
@@ -49,9 +58,23 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         return self.log.commands()
 
     @property
+    def segments(self) -> Path:
+        """Where this account's segments are on this host."""
+        return segments_folder(self.folder, self.keys.account)
+
+    @property
+    def library(self) -> Library:
+        return Library(self.wire, self.keys, host=identity.host(), folder=self.segments)
+
+    @property
     def mode(self) -> Mode:
         return self.venue_settings.environment
 
     @property
     def journal(self) -> Journal:
         return Journal(self.wire, self.keys, self.clock.now, self.fence)
+
+
+def segments_folder(data: Path, account: str) -> Path:
+    """The folder of an account's segments in a data folder."""
+    return data / "segments" / account

@@ -8,7 +8,7 @@ import msgspec
 from sureclose.domain import facts
 from sureclose.domain.events import EntryRef
 from sureclose.domain.times import iso_ms
-from sureclose.journal.record import Body
+from sureclose.journal.record import Body, verify
 from sureclose.operate.session import Session
 from sureclose.streams.names import StreamName
 from sureclose.streams.wire import id_key, texts
@@ -29,12 +29,16 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything known of a plan, oldest first. ``state`` is OPEN, DONE, SKIPPED, or ``not executed``."""
+    """Everything known of a plan, oldest first. ``state`` is OPEN, DONE, SKIPPED, or ``not executed``.
+
+    ``absent`` names the segments of the journal that could not be looked into, where that leaves something open.
+    """
 
     plan_id: str
     intent_id: str
     state: str
     moments: tuple[Moment, ...]
+    absent: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         first = self.moments[0].at if self.moments else 0
@@ -57,31 +61,48 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
             "intent_id": self.intent_id,
             "state": self.state,
             "steps": steps,
+            "absent": list(self.absent),
         }
 
 
 async def trace(session: Session, plan_id: str) -> Trace | None:
     """The plan's story, or ``None`` when neither the journal nor the streams know it."""
     loaded = await session.journal.load(plan_id)
-    if loaded is None:
-        return await _never_executed(session, plan_id)
+    shelved = await session.library.closes_of(plan_id)
+    known: list[tuple[Body, str]] = []
+    state = ""
+    for stored in shelved.closes:
+        _, bodies = verify(record for _, record in stored.records)
+        known += zip(bodies, (record.hash for _, record in stored.records), strict=True)
+        state = str(stored.state)
+    if loaded is not None:
+        known += zip(loaded.bodies, loaded.hashes, strict=True)
+        state = loaded.state
+    if not known:
+        found = await _never_executed(session, plan_id)
+        if loaded is None and found is None and not shelved.absent:
+            return None
+        found = found or Trace(plan_id=plan_id, intent_id="", state="not known here", moments=())
+        return msgspec.structs.replace(found, state=state or found.state, absent=shelved.absent)
     moments: list[Moment] = []
     intent_id = ""
     seen: set[EntryRef] = set()
-    for body in loaded.bodies:
+    for body, _ in known:
         if isinstance(body.fact, facts.Admitted):
             intent_id = body.fact.decision.intent_id
             for ref in (*body.fact.decision.cause, body.fact.entry):
                 if ref not in seen:
                     seen.add(ref)
                     moments += await _entry(session, ref)
-    journalled = map(_moment, loaded.bodies, loaded.hashes)
-    published = [moment async for moment in _published(session, plan_id, loaded.bodies[0].at)]
+    journalled = (_moment(body, hash_) for body, hash_ in known)
+    published = [moment async for moment in _published(session, plan_id, known[0][0].at)]
+    whole = loaded is not None and loaded.burnt is None
     return Trace(
         plan_id=plan_id,
         intent_id=intent_id,
-        state=loaded.state,
+        state=state,
         moments=(*moments, *journalled, *published),
+        absent=() if whole else shelved.absent,
     )
 
 

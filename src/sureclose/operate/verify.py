@@ -1,4 +1,4 @@
-"""``verify``: an account's journal, from the log or from a file, held to the rules of one effect."""
+"""``verify``: an account's journal, from the log and its segments or from a file, held to the rules of one effect."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -8,12 +8,14 @@ import msgspec
 
 from sureclose.domain import facts
 from sureclose.domain.market import OrderReport, Trade
+from sureclose.journal.anchors import Anchored
 from sureclose.journal.checking.books import BookOrder, Books, BookTrade, Span
 from sureclose.journal.checking.case import Bounds
 from sureclose.journal.checking.examination import Examination, Report
 from sureclose.journal.checking.export import Exported, Writer
 from sureclose.journal.checking.reading import Reader
-from sureclose.journal.checking.stored import Results, Stored, Unreadable
+from sureclose.journal.checking.stored import Results, Shelved, Stored, Unreadable
+from sureclose.journal.library import Library
 from sureclose.journal.record import ChainBroken
 from sureclose.venue.history import RETENTION_MS
 from sureclose.venue.port import Purpose, Venue
@@ -28,7 +30,7 @@ Progress = Callable[[str], None]
 
 
 class Source(Protocol):
-    """Where a journal is. ``closes`` can be read more than once; ``results`` is asked for after it."""
+    """Where a journal is: ``closes``, then ``results``, then ``archived``, and that more than once if it is wanted."""
 
     @property
     def account(self) -> str: ...
@@ -47,24 +49,63 @@ class Source(Protocol):
 
     async def results(self) -> Results | None: ...
 
+    def archived(self) -> AsyncIterator[Stored | Unreadable | Shelved]:
+        """The closes that had left the log when ``closes`` came to its end."""
+        ...
+
 
 class FromLog:
-    """The journal in the log, all of it or some plans."""
+    """The journal in the log and its segments, all of it or some plans."""
 
-    def __init__(self, reader: Reader, account: str, plan_ids: Sequence[str], taken_at: int) -> None:
+    def __init__(
+        self, reader: Reader, library: Library, account: str, plan_ids: Sequence[str], taken_at: int
+    ) -> None:
         self._reader = reader
+        self._library = library
         self._plan_ids = plan_ids
+        self._anchored: list[Anchored] = []
+        self._told: set[str | None] = set()
+        self._torn: dict[str, Stored] = {}
         self.account = account
         self.taken_at = taken_at
         self.complete = not plan_ids
 
     async def closes(self) -> AsyncIterator[Stored | Unreadable]:
+        self._told.clear()
+        self._torn.clear()
         found = self._reader.some(self._plan_ids) if self._plan_ids else self._reader.all()
         async for stored in found:
-            yield stored
+            if stored.head is None:
+                self._torn[stored.plan_id] = stored  # it may have gone to a segment while it was read
+            else:
+                self._told.add(stored.head)
+                yield stored
+        self._anchored = await self._library.anchored()
 
     async def results(self) -> Results:
         return await self._reader.results()
+
+    async def archived(self) -> AsyncIterator[Stored | Unreadable | Shelved]:
+        found = self._some() if self._plan_ids else self._library.all(self._anchored)
+        async for part in found:
+            if not isinstance(part, Stored):
+                yield part
+                continue
+            self._torn.pop(part.plan_id, None)
+            if part.head not in self._told:
+                yield part
+        for stored in self._torn.values():
+            yield stored
+
+    async def _some(self) -> AsyncIterator[Stored | Unreadable | Shelved]:
+        absent: set[str] = set()
+        for plan_id in dict.fromkeys(self._plan_ids):
+            found = await self._library.closes_of(plan_id)
+            absent.update(found.absent)
+            for stored in found.closes:
+                yield stored
+        for where in sorted(absent):
+            yield Shelved(where="a segment", absent=where)
 
 
 class FromFile:
@@ -91,28 +132,60 @@ class FromFile:
     async def results(self) -> Results | None:
         return self._results
 
+    async def archived(self) -> AsyncIterator[Stored | Unreadable | Shelved]:
+        """All closes of a file stand in it as one."""
+        nothing: tuple[Shelved, ...] = ()
+        for part in nothing:
+            yield part
+
 
 async def verify(source: Source, bounds: Bounds, books: Books | None) -> Report:
     """Hold every close to the rules. What the books are read from must have been read before the journal."""
     examination = Examination(source.account, source.taken_at, bounds, books, complete=source.complete)
     async for part in source.closes():
-        if isinstance(part, Unreadable):
-            examination.unreadable(part)
-        else:
+        _look_at(examination, part)
+    examination.know(await source.results())
+    async for other in source.archived():
+        _look_at(examination, other)
+    return examination.report()
+
+
+def _look_at(examination: Examination, part: Stored | Unreadable | Shelved) -> None:
+    match part:
+        case Stored():
             examination.add(part)
-    return examination.report(await source.results())
+        case Unreadable():
+            examination.unreadable(part)
+        case Shelved():
+            examination.segment(part)
 
 
-async def export(source: Source, file: IO[bytes]) -> Writer:
-    """Write the journal to a file, as it is; what is wrong with it is for those who read it."""
+async def export(source: Source, file: IO[bytes], trouble: Progress) -> Writer:
+    """Write the journal to a file, as it is; what is wrong with it is for those who read it.
+
+    What could not be read is told to ``trouble``, and then the file has only some of the closes.
+    """
     writer = Writer(file, source.account, source.taken_at, complete=source.complete)
-    async for part in source.closes():
-        assert isinstance(part, Stored), "a log has no lines"
-        writer.close(part)
+    async for part in _parts(source):
+        match part:
+            case Stored():
+                writer.close(part)
+            case Unreadable():
+                trouble(f"{part.where}: {part.why}")
+            case Shelved():
+                for why in (*part.problems, *((part.absent,) if part.absent else ())):
+                    trouble(f"{part.where}: {why}")
     results = await source.results()
     assert results is not None
     writer.end(results)
     return writer
+
+
+async def _parts(source: Source) -> AsyncIterator[Stored | Unreadable | Shelved]:
+    async for part in source.closes():
+        yield part
+    async for other in source.archived():
+        yield other
 
 
 # The venue's records ----------------------------------------------------------------------------------------------------
@@ -138,7 +211,7 @@ async def books_of(source: Source, venue: Venue, progress: Progress) -> Books:
 async def _first_attempts(source: Source) -> dict[str, int]:
     """When each symbol was first sent for, venue milliseconds."""
     first: dict[str, int] = {}
-    async for part in source.closes():
+    async for part in _parts(source):
         for _, record in part.records if isinstance(part, Stored) else ():
             try:
                 fact = record.read().fact

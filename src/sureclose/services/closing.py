@@ -23,6 +23,7 @@ from sureclose.domain.rebuilding import JOURNAL_LOST, orphan_of
 from sureclose.domain.report import report_of
 from sureclose.domain.sameness import CLOCK_DOUBT_MS
 from sureclose.domain.words import PositionSide
+from sureclose.journal.burnt import Burnt
 from sureclose.journal.lease import Lease
 from sureclose.journal.store import Chain, Fenced, Verdict
 from sureclose.services.cancelling import cancel
@@ -78,6 +79,7 @@ class Closing:
         self.judged: EntryRef | None = None
         """The entry whose decision this is; the outcome acknowledges it."""
         self.published = False  # here, and heard of
+        self.burnt: Burnt | None = None  # what is left of this id's close, when it is archived
 
     @property
     def skipped(self) -> bool:
@@ -136,6 +138,9 @@ class Closing:
     async def _recall(self) -> steps.AnyEvent | None:
         """The state as recorded, and the event that goes on from there; ``None`` when there is nothing to go on with."""
         loaded = await self._tools.journal.load(self.plan_id)
+        self.burnt = None if loaded is None else loaded.burnt
+        if self.burnt is not None:
+            return None
         self._chain = Chain(self.plan_id) if loaded is None else Chain(self.plan_id, loaded.head)
         self.state = New() if loaded is None else fold(loaded.facts)
         first_look, self._length_before = self._length_before is None, self._length_before or 0

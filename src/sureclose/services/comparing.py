@@ -9,6 +9,7 @@ from sureclose.domain.market import OrderReport
 from sureclose.domain.times import LONGEST_EXPIRY_MS
 from sureclose.journal.store import Journal
 from sureclose.streams.clock import LogClock
+from sureclose.streams.groups import stream_info
 from sureclose.streams.wire import Wire, id_key
 from sureclose.venue.clock import VenueClock
 
@@ -47,19 +48,16 @@ async def compare(venue: Books, journal: Journal, prefix: str, since: int) -> Co
             *(venue.orders_since(symbol, since) for symbol in symbols[first : first + _AT_ONCE])
         )
         ours += [order for orders in lists for order in orders if order.client_order_id.startswith(prefix)]
-    unknown = [order for order in ours if await journal.plan_of(order.client_order_id) is None]
+    unknown = [order for order in ours if not await journal.sent(order.client_order_id)]
     return Compared(since=since, symbols=tuple(symbols), ours=len(ours), unknown=tuple(unknown))
 
 
 async def missing_since(wire: Wire, journal: Journal, venue: Books, clock: LogClock, max_age: int) -> int:
-    """From when on orders may be missing: before the newest record that is there, or as far back as a wish may be.
+    """From when on orders may be missing: before the newest record that there was, or as far back as a wish may be.
 
     Venue milliseconds.
     """
-    newest = await wire.execute_command(b"XREVRANGE", journal.keys.journal, "+", "-", b"COUNT", 1)
-    now = clock.now()
-    if newest:
-        since = min(id_key(newest[0][0])[0], now - max_age) - DOUBT_MS
-    else:
-        since = now - LONGEST_EXPIRY_MS - DOUBT_MS
+    records = await stream_info(wire, journal.keys.journal)
+    newest, now = 0 if records is None else id_key(records.last_id)[0], clock.now()
+    since = (min(newest, now - max_age) if newest else now - LONGEST_EXPIRY_MS) - DOUBT_MS
     return max(since, now - _FORGOTTEN_MS) + venue.clock.now() - now

@@ -181,11 +181,10 @@ class Engine:
         ended = closing.judged if closing.published else None
         rest = [delivery for delivery in deliveries if delivery.entry.ref != ended]
         self._held -= {delivery.entry.ref.entry_id for delivery in deliveries}
-        decision = closing.decision
-        again = [d for d in rest if same_close(d.decision, decision)]
-        others = [d.entry for d in rest if not same_close(d.decision, decision)]
+        again = [d for d in rest if _made(closing, d.decision)]
+        others = [d.entry for d in rest if not _made(closing, d.decision)]
         if closing.skipped:
-            anew = [d for d in rest if not (d in again and same_age(d.decision, decision))]
+            anew = [d for d in rest if not (d in again and same_age(d.decision, closing.decision))]
             again, others = [d for d in again if d not in anew], []
             self._held |= {delivery.entry.ref.entry_id for delivery in anew}
             if anew:
@@ -198,15 +197,20 @@ class Engine:
                 await self._desk.acknowledge([delivery.entry for delivery in again])
             if others:
                 log.warning("conflict", plan_id=plan_id, entries=len(others))
-                await self._desk.bury(others, _conflict(plan_id, decision))
+                await self._desk.bury(others, _conflict(plan_id))
         except RedisError as error:
             # They stay pending and are claimed again within a second.
             log.warning("duplicates_not_acknowledged", plan_id=plan_id, error=str(error))
 
 
-def _conflict(plan_id: str, decision: Decision) -> Unreadable:
-    made = f"{decision.symbol} {decision.position_side}"
+def _made(closing: Closing, decision: Decision) -> bool:
+    """Whether the decision asks for what was closed."""
+    burnt = closing.burnt
+    return burnt.is_for(decision) if burnt is not None else same_close(decision, closing.decision)
+
+
+def _conflict(plan_id: str) -> Unreadable:
     return Unreadable(
-        f"plan {plan_id} was a close of {made} already, and this asks for another",
-        "give each close a plan_id of its own",
+        f"plan {plan_id} was closed already and was another close than this one",
+        f"give each close a plan_id of its own; `sureclose trace {plan_id}` shows the one that was made",
     )

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class FaultPoint(StrEnum):
-    """The steps of one effect, in their order."""
+    """The steps of one effect, in their order, and then those of a segment."""
 
     BEFORE_ADMISSION = "before_admission"
     AFTER_ADMISSION = "after_admission"
@@ -17,6 +17,11 @@ class FaultPoint(StrEnum):
     AFTER_SEND = "after_send"
     BEFORE_PUBLISH = "before_publish"
     AFTER_PUBLISH = "after_publish"
+    BEFORE_SEGMENT = "before_segment"
+    AFTER_SEGMENT = "after_segment"
+    AFTER_SEGMENT_NAMED = "after_segment_named"
+    BEFORE_ANCHOR = "before_anchor"
+    AFTER_ANCHOR = "after_anchor"
 
 
 class LossPoint(StrEnum):
@@ -28,6 +33,15 @@ class LossPoint(StrEnum):
     AFTER_RECONCILED = "after_reconciled"
     AFTER_MIRROR = "after_mirror"
 
+
+SEGMENT_POINTS = (
+    FaultPoint.BEFORE_SEGMENT,
+    FaultPoint.AFTER_SEGMENT,
+    FaultPoint.AFTER_SEGMENT_NAMED,
+    FaultPoint.BEFORE_ANCHOR,
+    FaultPoint.AFTER_ANCHOR,
+)
+"""The steps by which finished closes go to a segment."""
 
 _CRASH_AT = os.environ.get("SURECLOSE_CRASH_AT", "")
 

@@ -9,9 +9,14 @@ from sureclose.streams.encode import Producer
 
 def producer(name: str) -> Producer:
     """The producer of the events of one role."""
-    return Producer(name=name, version=__version__, host=socket.gethostname(), pid=os.getpid())
+    return Producer(name=name, version=__version__, host=host(), pid=os.getpid())
+
+
+def host() -> str:
+    """The machine."""
+    return socket.gethostname()
 
 
 def worker() -> str:
     """The name of this process as the holder of a lease: told apart from every other, also after a restart."""
-    return f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
+    return f"{host()}:{os.getpid()}:{os.urandom(4).hex()}"

@@ -75,6 +75,26 @@ class ExecutionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             )
 
 
+class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[journal]``: how long finished closes stay in the log before they go to a segment, and how long streams get."""
+
+    archive_after_s: int = 3_600
+    keep_finished: int = 1_000
+    """Finished closes that stay in the log whatever their age below ``archive_after_s``."""
+    segment_closes: int = 100
+    """Closes of one segment. The log stands still while they leave it, some 40 microseconds for each."""
+    keep_entries: int = 10_000
+    """Entries that stay in each stream, beyond those that some group has not finished."""
+
+    def __post_init__(self) -> None:
+        if self.archive_after_s < 0 or self.keep_finished < 0:
+            raise ValueError("journal.archive_after_s and journal.keep_finished must not be negative")
+        if not 1 <= self.segment_closes <= 1_000:
+            raise ValueError("journal.segment_closes must be from 1 to 1000")
+        if self.keep_entries < 1:
+            raise ValueError("journal.keep_entries must be at least 1")
+
+
 class CompatSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[compat]``: what older producers mean."""
 

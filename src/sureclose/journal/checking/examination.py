@@ -24,7 +24,7 @@ from sureclose.journal.checking.findings import (
     unclear,
 )
 from sureclose.journal.checking.rules_flight import Flights
-from sureclose.journal.checking.stored import DONE, Published, Results, Stored, Unreadable
+from sureclose.journal.checking.stored import DONE, Published, Results, Shelved, Stored, Unreadable
 
 NO_BOOKS: Final = "not checked: give --trades"
 NO_ORDERS: Final = "not checked: the records have no orders"
@@ -69,7 +69,8 @@ class _Ending(msgspec.Struct, frozen=True, kw_only=True):
 class Examination:
     """Takes closes one by one and keeps little of each. ``now`` is when the journal was read, wall clock milliseconds.
 
-    With ``complete`` all closes of the account are examined, so that an order of ours that none knows is nobody's.
+    With ``complete`` all closes of the account are examined, so that an order of ours that none knows is nobody's. What
+    was published becomes known after the closes of the log; those of segments are older than that.
     """
 
     def __init__(
@@ -83,6 +84,8 @@ class Examination:
         self._tally = Tally()
         self._flights = Flights()
         self._endings: list[_Ending] = []
+        self._results: Results | None = None
+        self._outcomes = _Outcomes()
         self._client_order_ids: set[str] = set()
         self.closes = 0
         self.records = 0
@@ -92,7 +95,8 @@ class Examination:
         self.closes += 1
         self.records += len(stored.records)
         case, chain = rules_chain.read(stored, self._account, self._now)
-        self._client_order_ids.update(attempt.sending.client_order_id for attempt in case.attempts)
+        if self._books is not None:
+            self._client_order_ids.update(attempt.sending.client_order_id for attempt in case.attempts)
         self._tally.add(chain)
         if any(finding.verdict is Verdict.VIOLATED for finding in chain):
             self._tally.add(_left_alone(case, self._books))
@@ -108,6 +112,8 @@ class Examination:
         self._tally.add(rules_close.one_effect(case))
         self._flights.add(case)
         self._endings += _endings(case)
+        if self._results is not None:
+            self._judge_endings(self._results)
         if self._books is not None:
             self._compare(case, self._books)
 
@@ -124,10 +130,33 @@ class Examination:
         """A part of an exported journal is damaged."""
         self._tally.add(judged(Rule.CHAIN, Against.JOURNAL, "", [f"{part.where} can't be read: {part.why}"]))
 
-    def report(self, results: Results | None) -> Report:
-        """What was found. ``results`` are read after the last close, so that none of its outcomes is missing."""
-        self._tally.add(self._flights.judge())
+    def segment(self, part: Shelved) -> None:
+        """One segment was looked at, after its closes."""
+        if part.absent:
+            self._tally.add([unclear(Rule.SEGMENTS, Against.JOURNAL, "", f"{part.where}: {part.absent}")])
+        else:
+            problems = [f"{part.where}: {problem}" for problem in part.problems]
+            self._tally.add(judged(Rule.SEGMENTS, Against.JOURNAL, "", problems))
+        self._complete = self._complete and not part.absent and not part.problems
+
+    def know(self, results: Results | None) -> None:
+        """What was published; read after the last close of the log, so that none of its outcomes is missing."""
+        self._results = results
+        if results is not None:
+            self._judge_endings(results)
+
+    def _judge_endings(self, results: Results) -> None:
+        """At once, so that nothing is kept of a close of which nothing is published any more."""
         self._tally.add(_published(self._endings, results))
+        self._outcomes.note(self._endings, results)
+        self._endings.clear()
+
+    def report(self) -> Report:
+        """What was found."""
+        self._tally.add(self._flights.judge())
+        self._tally.add(_published(self._endings, None))
+        if self._results is not None:
+            self._tally.add(self._outcomes.claimed(self._results))
         books = self._books
         if books is not None and books.has_orders:
             self._tally.add(self._unknown_to_all(books))
@@ -143,7 +172,7 @@ class Examination:
     def _unknown_to_all(self, books: Books) -> Iterator[Finding]:
         if self._complete:
             return rules_books.nobody_elses(books, self._client_order_ids, self._bounds)
-        what = "only some plans were read, so orders of ours that no record knows are not looked for"
+        what = "not all closes were read, so orders of ours that no record knows are not looked for"
         return iter([unclear(Rule.I9, Against.EXCHANGE, "", what)])
 
     def _foreign(self, books: Books | None) -> Iterator[Foreign]:
@@ -205,7 +234,7 @@ def _endings(case: Case) -> Iterator[_Ending]:
 
 
 def _published(endings: list[_Ending], results: Results | None) -> Iterator[Finding]:
-    """I3 and I7: each outcome was published in the words of its record, and nothing else was."""
+    """I3 and I7: each outcome was published in the words of its record."""
     for ending in endings:
         plan_id, hash_ = ending.plan_id, ending.hash
         if results is None:
@@ -223,8 +252,6 @@ def _published(endings: list[_Ending], results: Results | None) -> Iterator[Find
         yield from judged(Rule.I3, Against.JOURNAL, plan_id, absent, hash_)
         if said is not None:
             yield from judged(Rule.I7, Against.JOURNAL, plan_id, list(_misreported(ending, said)), hash_)
-    if results is not None:
-        yield from _claimed(endings, results)
 
 
 def _misreported(ending: _Ending, said: Published) -> Iterator[str]:
@@ -238,15 +265,28 @@ def _misreported(ending: _Ending, said: Published) -> Iterator[str]:
         yield f"execution.result {said.entry_id} says {said.filled_qty} was filled, and the record says {ending.filled}"
 
 
-def _claimed(endings: list[_Ending], results: Results) -> Iterator[Finding]:
-    """An entry that calls a finished plan executed rests on a record of it."""
-    latest = {ending.plan_id: ending for ending in endings if ending.latest}
-    known = {ending.hash for ending in endings}
-    for said in results.by_evidence.values():
-        ending = latest.get(said.plan_id)
-        if ending is None or said.evidence in known or ending.outcome.kind is OutcomeKind.PARKED:
-            continue
-        problems = [
-            f"execution.result {said.entry_id} says {said.outcome} and names {said.evidence}, which is no record"
-        ]
-        yield from judged(Rule.I7, Against.JOURNAL, said.plan_id, problems, ending.hash)
+class _Outcomes:
+    """The outcomes that what is published rests on, or should."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._latest: dict[str, _Ending] = {}
+        self._plans: frozenset[str] | None = None
+
+    def note(self, endings: list[_Ending], results: Results) -> None:
+        if self._plans is None:
+            self._plans = frozenset(said.plan_id for said in results.by_evidence.values())
+        self._known.update(ending.hash for ending in endings if ending.hash in results.by_evidence)
+        found = (ending for ending in endings if ending.latest and ending.plan_id in self._plans)
+        self._latest |= {ending.plan_id: ending for ending in found}
+
+    def claimed(self, results: Results) -> Iterator[Finding]:
+        """An entry that calls a finished plan executed rests on a record of it."""
+        for said in results.by_evidence.values():
+            ending = self._latest.get(said.plan_id)
+            if ending is None or said.evidence in self._known or ending.outcome.kind is OutcomeKind.PARKED:
+                continue
+            problems = [
+                f"execution.result {said.entry_id} says {said.outcome} and names {said.evidence}, which is no record"
+            ]
+            yield from judged(Rule.I7, Against.JOURNAL, said.plan_id, problems, ending.hash)

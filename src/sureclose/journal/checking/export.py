@@ -82,19 +82,9 @@ class Writer:
         self._line(Journal(account=account, taken_at=taken_at, complete=complete))
 
     def close(self, stored: Stored) -> None:
-        self._line(
-            Close(
-                plan_id=stored.plan_id,
-                head=stored.head,
-                state=stored.state,
-                records=len(stored.records),
-                missing=stored.missing,
-                strays=stored.strays,
-                acknowledged=stored.acknowledged,
-            )
-        )
+        self._line(close_line(stored))
         for entry_id, record in stored.records:
-            self._line(_entry(stored.plan_id, entry_id, record))
+            self._line(record_line(stored.plan_id, entry_id, record))
         self.closes += 1
         self.records += len(stored.records)
 
@@ -107,7 +97,20 @@ class Writer:
         self._file.write(_encoder.encode(line) + b"\n")
 
 
-def _entry(plan_id: str, entry_id: str, record: Record) -> Entry:
+def close_line(stored: Stored) -> Close:
+    """What stands before the records of a close."""
+    return Close(
+        plan_id=stored.plan_id,
+        head=stored.head,
+        state=stored.state,
+        records=len(stored.records),
+        missing=stored.missing,
+        strays=stored.strays,
+        acknowledged=stored.acknowledged,
+    )
+
+
+def record_line(plan_id: str, entry_id: str, record: Record) -> Entry:
     try:
         return Entry(
             plan_id=plan_id, id=entry_id, kind=record.kind, hash=record.hash, body=record.body.decode()
@@ -142,12 +145,12 @@ class Exported:
                 published[line.published.evidence] = line.published
             else:
                 if current is not None:
-                    yield _stored(current, records)
+                    yield stored(current, records)
                 current, records = (line, []) if isinstance(line, Close) else (None, [])
                 if isinstance(line, End):
                     self.results = Results(since=line.results_since, by_evidence=published)
         if current is not None:
-            yield _stored(current, records)
+            yield stored(current, records)
         if self.results is None:
             yield Unreadable("the end of the file", "it is not there, so closes may be missing")
 
@@ -170,7 +173,8 @@ def _read(text: bytes, number: int) -> AnyLine | Unreadable:
     return Unreadable(f"line {number}", "a second journal begins") if isinstance(line, Journal) else line
 
 
-def _stored(close: Close, records: list[tuple[str, Record]]) -> Stored:
+def stored(close: Close, records: list[tuple[str, Record]]) -> Stored:
+    """The close as its lines have it."""
     lost = close.records - len(records)
     return Stored(
         plan_id=close.plan_id,

@@ -11,6 +11,7 @@ class Rule(StrEnum):
     """The rules that a journal is held to; I1 to I9 are the invariants of the design."""
 
     CHAIN = "chain"
+    SEGMENTS = "segments"
     FACTS = "order of facts"
     I1 = "I1"
     I2 = "I2"
@@ -32,6 +33,7 @@ class Against(StrEnum):
 
 MEANINGS: Final[dict[tuple[Rule, Against], str]] = {
     (Rule.CHAIN, Against.JOURNAL): "each record hashes to what was recorded and follows the one before",
+    (Rule.SEGMENTS, Against.JOURNAL): "each segment that was anchored is there, to the byte",
     (Rule.FACTS, Against.JOURNAL): "each fact is one that can follow the facts before it",
     (Rule.I1, Against.JOURNAL): "what is said of an attempt has its SENDING record before it",
     (Rule.I2, Against.JOURNAL): "between two sends of a plan stands a proof that the first is over",

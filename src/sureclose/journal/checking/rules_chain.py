@@ -22,11 +22,11 @@ from sureclose.domain.close import (
 from sureclose.domain.facts import AnyFact
 from sureclose.domain.ids import CLIENT_ORDER_ID_LENGTH, digest
 from sureclose.domain.outcome import OutcomeKind
+from sureclose.journal.burnt import RETENTION_MS
 from sureclose.journal.checking.case import Case, Kept, attempts_of
 from sureclose.journal.checking.findings import Against, Finding, Rule, judged, unclear
 from sureclose.journal.checking.stored import Stored
 from sureclose.journal.record import Body, ChainBroken, Record
-from sureclose.journal.store import RETENTION_MS
 
 _JOURNAL = Against.JOURNAL
 

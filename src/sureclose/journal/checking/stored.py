@@ -31,10 +31,19 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """A part of an exported journal that is no record: ``where`` it stands and why it can't be read."""
+    """A part of an exported journal or of a segment that is not as it was written: ``where`` it stands and why."""
 
     where: str
     why: str
+
+
+class Shelved(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found of one segment: all that is wrong with it, or why nothing can be said of it here."""
+
+    where: str
+    problems: tuple[str, ...] = ()
+    absent: str = ""
+    """Who has it, when it was written elsewhere."""
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):

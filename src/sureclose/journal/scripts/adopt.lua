@@ -1,8 +1,12 @@
--- KEYS: close, journal, open, lease, flights, order, log, orphans.
--- ARGV: owner, epoch, head, plan id, time, attempt, position side, retention in ms, records, client order id, what is
--- known of the log. An order that the venue has and the log had lost becomes an attempt of its close again. It was sent
--- already, so no right to act stands before this; the flight does, for the order may still be open.
-local refused = lost(KEYS[7]) or fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3]) or over(KEYS[1])
+-- KEYS: close, journal, open, lease, flights, order, finished, used-up ids now and before, log, orphans.
+-- ARGV: owner, epoch, head, plan id, time, attempt, position side, retention in ms, records, client order id, field of the
+-- plan's id, what is known of the log. An order that the venue has and the log had lost becomes an attempt of its close
+-- again. It was sent already, so no right to act stands before this; the flight does, for the order may still be open.
+local refused = lost(KEYS[10])
+  or fenced(KEYS[4], ARGV[1], ARGV[2])
+  or moved_on(KEYS[1], ARGV[3])
+  or used_up(ARGV[3], KEYS[8], KEYS[9], ARGV[#ARGV - 1])
+  or over(KEYS[1])
 if refused then
   return { refused, '' }
 end
@@ -18,11 +22,12 @@ end
 must_be(KEYS[1], 'hash')
 must_be(KEYS[2], 'stream')
 must_be(KEYS[3], 'zset')
-must_be(KEYS[8], 'hash')
+must_be(KEYS[7], 'zset')
+must_be(KEYS[11], 'hash')
 record(KEYS[1], KEYS[2], ARGV[4], 9)
-opened(KEYS[1], KEYS[3], ARGV[4], ARGV[5])
+opened(KEYS[1], KEYS[3], KEYS[7], ARGV[4], ARGV[5])
 redis.call('HSET', KEYS[1], 'attempt', ARGV[6])
 redis.call('HSET', KEYS[5], ARGV[7], ARGV[4])
 redis.call('SET', KEYS[6], ARGV[4], 'PX', ARGV[8])
-redis.call('HDEL', KEYS[8], ARGV[#ARGV - 1])
-return written(KEYS[7])
+redis.call('HDEL', KEYS[11], ARGV[#ARGV - 2])
+return written(KEYS[10])

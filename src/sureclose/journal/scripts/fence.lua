@@ -53,6 +53,18 @@ local function over(close_key)
   end
 end
 
+-- What is left of a close that was archived, or false: its id is used up.
+local function burnt(now_key, before_key, field)
+  return redis.call('HGET', now_key, field) or redis.call('HGET', before_key, field)
+end
+
+-- Nil unless a close would begin anew under an id that is used up.
+local function used_up(head, now_key, before_key, field)
+  if head == '' and burnt(now_key, before_key, field) then
+    return 'BURNT'
+  end
+end
+
 local function must_be(key, kind)
   local found = redis.call('TYPE', key).ok
   if found ~= 'none' and found ~= kind then
@@ -81,10 +93,19 @@ local function record(close_key, journal_key, plan_id, first)
 end
 
 -- Notes that the close is under way, since ``time`` if it was not before.
-local function opened(close_key, open_key, plan_id, time)
+local function opened(close_key, open_key, finished_key, plan_id, time)
   redis.call('HSET', close_key, 'state', 'OPEN')
-  redis.call('PERSIST', close_key)
   redis.call('ZADD', open_key, 'NX', time, plan_id)
+  redis.call('ZREM', finished_key, plan_id)
+end
+
+-- Notes from when on a finished close may leave the log. A skipped one that was sent for stays as long as an id is
+-- remembered: delivered again it goes on with its chain, and its attempt numbers only grow.
+local function finished(close_key, finished_key, plan_id, state, time, retention)
+  if state == 'SKIPPED' and redis.call('HEXISTS', close_key, 'attempt') == 1 then
+    time = time + retention
+  end
+  redis.call('ZADD', finished_key, string.format('%.0f', time), plan_id)
 end
 
 -- Events are one for each key from KEYS[first] on, in ARGV from ``at`` on: a count of fields and values, then each.

@@ -1,7 +1,12 @@
--- KEYS: close, journal, open, lease, flights, grant, freeze, warrant, order, log, orphans.
+-- KEYS: close, journal, open, lease, flights, grant, freeze, warrant, order, finished, used-up ids now and before, log,
+-- orphans.
 -- ARGV: owner, epoch, head, plan id, time, attempt, component, position side, retention in ms, records (the last of them
--- is SENDING), client order id, what is known of the log.
-local refused = lost(KEYS[10]) or fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3]) or over(KEYS[1])
+-- is SENDING), client order id, field of the id, what is known of the log.
+local refused = lost(KEYS[13])
+  or fenced(KEYS[4], ARGV[1], ARGV[2])
+  or moved_on(KEYS[1], ARGV[3])
+  or used_up(ARGV[3], KEYS[11], KEYS[12], ARGV[#ARGV - 1])
+  or over(KEYS[1])
 if refused then
   return { refused, '' }
 end
@@ -14,7 +19,7 @@ if refused then
   return { refused, '' }
 end
 -- An id is used once: the order that bears this one may be of a history that the log has lost.
-if redis.call('EXISTS', KEYS[9]) == 1 or redis.call('HEXISTS', KEYS[11], ARGV[#ARGV - 1]) == 1 then
+if redis.call('EXISTS', KEYS[9]) == 1 or redis.call('HEXISTS', KEYS[14], ARGV[#ARGV - 2]) == 1 then
   return { 'USED', '' }
 end
 must_be(KEYS[5], 'hash')
@@ -25,9 +30,10 @@ end
 must_be(KEYS[1], 'hash')
 must_be(KEYS[2], 'stream')
 must_be(KEYS[3], 'zset')
+must_be(KEYS[10], 'zset')
 record(KEYS[1], KEYS[2], ARGV[4], 10)
-opened(KEYS[1], KEYS[3], ARGV[4], ARGV[5])
+opened(KEYS[1], KEYS[3], KEYS[10], ARGV[4], ARGV[5])
 redis.call('HSET', KEYS[1], 'attempt', ARGV[6])
 redis.call('HSET', KEYS[5], ARGV[8], ARGV[4])
 redis.call('SET', KEYS[9], ARGV[4], 'PX', ARGV[9])
-return written(KEYS[10])
+return written(KEYS[13])

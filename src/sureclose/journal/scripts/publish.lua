@@ -1,7 +1,13 @@
--- KEYS: close, journal, open, lease, flights, parked, entry stream, log, then the stream of each event.
+-- KEYS: close, journal, open, lease, flights, parked, entry stream, finished, used-up ids now and before, log, then the
+-- stream of each event.
 -- ARGV: owner, epoch, head, plan id, state, retention in ms, group, records, entry ids (a count, then each), events (for
--- each key from the ninth on: a count of fields and values, then each), the time, what is known of the log.
-local refused = lost(KEYS[8]) or fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3])
+-- each key from the twelfth on: a count of fields and values, then each), field of the id, the time, what is known of the
+-- log.
+local refused = lost(KEYS[11])
+  or fenced(KEYS[4], ARGV[1], ARGV[2])
+  or moved_on(KEYS[1], ARGV[3])
+  or used_up(ARGV[3], KEYS[9], KEYS[10], ARGV[#ARGV - 2])
+  or over(KEYS[1])
 if refused then
   return { refused, '' }
 end
@@ -11,6 +17,7 @@ must_be(KEYS[5], 'hash')
 must_be(KEYS[6], 'zset')
 must_be(KEYS[2], 'stream')
 must_be(KEYS[7], 'stream')
+must_be(KEYS[8], 'zset')
 local at = 9 + 3 * tonumber(ARGV[8])
 local entries = tonumber(ARGV[at])
 local behind = at + entries + 1
@@ -19,20 +26,20 @@ for index = at + 1, behind - 1 do
     error({ err = 'ERR Invalid stream ID ' .. ARGV[index] })
   end
 end
-check_events(9, behind)
+check_events(12, behind)
 -- First of the writes, for it can fail; in parts, for Lua passes only so many arguments.
 for first = 1, entries, 1000 do
   redis.call('XACK', KEYS[7], ARGV[7], unpack(ARGV, at + first, at + math.min(first + 999, entries)))
 end
 record(KEYS[1], KEYS[2], ARGV[4], 8)
-add_events(9, behind)
+add_events(12, behind)
 redis.call('HSET', KEYS[1], 'state', ARGV[5])
 redis.call('ZREM', KEYS[3], ARGV[4])
 if ARGV[5] == 'PARKED' then
-  redis.call('PERSIST', KEYS[1])
   redis.call('ZADD', KEYS[6], ARGV[#ARGV - 1], ARGV[4])
+  redis.call('ZREM', KEYS[8], ARGV[4])
 else
-  redis.call('PEXPIRE', KEYS[1], ARGV[6])
+  finished(KEYS[1], KEYS[8], ARGV[4], ARGV[5], tonumber(ARGV[#ARGV - 1]), tonumber(ARGV[6]))
 end
 local flights = redis.call('HGETALL', KEYS[5])
 for index = 1, #flights, 2 do
@@ -40,4 +47,4 @@ for index = 1, #flights, 2 do
     redis.call('HDEL', KEYS[5], flights[index])
   end
 end
-return written(KEYS[8])
+return written(KEYS[11])
