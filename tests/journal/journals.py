@@ -129,8 +129,11 @@ class Desk:
             ),
         )
 
-    async def adopt(self, chain: Chain, attempt: int, *, held: Lease | None = None) -> Said:
+    async def adopt(
+        self, chain: Chain, attempt: int, *, held: Lease | None = None, before: Iterable[AnyFact] = ()
+    ) -> Said:
         """An order that the log had lost, as an attempt."""
+        chain.unwritten += before
         lost = msgspec.structs.replace(
             sending(attempt), client_order_id=f"sc-{chain.plan_id}-{attempt}", rebuilt=True
         )

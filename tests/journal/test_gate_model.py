@@ -260,8 +260,9 @@ class Pair:
     async def do_adopt(self, owner: str, plan: str, attempt: int) -> None:
         process, head = self.processes[owner], self.processes[owner].heads[plan]
         chain = Chain(plan, head)
+        first: list[AnyFact] = [] if head.length else [admitted(plan)]
         expected = self.model.adopt(process.lease, plan, head.length, attempt, process.known)
-        assert await said(process.desk.adopt(chain, attempt, held=process.lease)) == expected
+        assert await said(process.desk.adopt(chain, attempt, held=process.lease, before=first)) == expected
         if expected == "OK":
             process.heads[plan] = chain.head
 
