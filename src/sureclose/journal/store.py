@@ -10,6 +10,7 @@ import msgspec
 from sureclose.domain.events import EntryRef
 from sureclose.domain.facts import AnyFact, Ended, Resolved, Sending
 from sureclose.domain.outcome import OutcomeKind
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal import scripts
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
@@ -102,7 +103,10 @@ class Journal:
     async def load(self, plan_id: str) -> Loaded | None:
         """The records of a close, verified; ``None`` when the log has never heard of it."""
         async with self._loading:
-            return await self._load(plan_id)
+            reach(FaultPoint.BEFORE_LOAD)
+            loaded = await self._load(plan_id)
+            reach(FaultPoint.AFTER_LOAD)
+            return loaded
 
     async def _load(self, plan_id: str) -> Loaded | None:
         found = await self._wire.execute_command(
@@ -159,11 +163,13 @@ class Journal:
         if not chain.unwritten:
             return
         head, args = self._records_args(chain, lease, ())
+        reach(FaultPoint.BEFORE_RECORD)
         verdict = await self._call(
             _append,
             [self.keys.close(chain.plan_id), self.keys.journal, self.keys.open, self.keys.lease],
             [lease.owner, lease.epoch, chain.head.hash, chain.plan_id, self._wall(), *args],
         )
+        reach(FaultPoint.AFTER_RECORD)
         if verdict is not Verdict.OK:
             raise Fenced(verdict)
         self._written(chain, head)
@@ -185,6 +191,7 @@ class Journal:
         """
         keys, position = self.keys, sending.position
         head, args = self._records_args(chain, lease, (sending,))
+        reach(FaultPoint.BEFORE_GATE)
         verdict = await self._call(
             _gate,
             [
@@ -211,6 +218,7 @@ class Journal:
                 *args,
             ],
         )
+        reach(FaultPoint.AFTER_GATE)
         if verdict in {Verdict.STALE_LEASE, Verdict.STALE_HEAD, Verdict.STALE_ATTEMPT}:
             raise Fenced(verdict)
         if verdict is Verdict.OK:
@@ -224,6 +232,7 @@ class Journal:
         """
         keys = self.keys
         head, args = self._records_args(chain, lease, ())
+        reach(FaultPoint.BEFORE_PERMIT)
         verdict = await self._call(
             _permit,
             [
@@ -237,6 +246,7 @@ class Journal:
             ],
             [lease.owner, lease.epoch, chain.head.hash, chain.plan_id, self._wall(), component, *args],
         )
+        reach(FaultPoint.AFTER_PERMIT)
         if verdict in {Verdict.STALE_LEASE, Verdict.STALE_HEAD}:
             raise Fenced(verdict)
         if verdict is Verdict.OK:
@@ -261,6 +271,7 @@ class Journal:
         keys = self.keys
         head, args = self._records_args(chain, lease, (ended,))
         announcements = list(announce(head.hash))
+        reach(FaultPoint.BEFORE_PUBLISH)
         verdict = await self._call(
             _publish,
             [
@@ -288,6 +299,7 @@ class Journal:
                 self._wall(),
             ],
         )
+        reach(FaultPoint.AFTER_PUBLISH)
         if verdict is not Verdict.OK:
             raise Fenced(verdict)
         self._written(chain, head)

@@ -25,10 +25,10 @@ from sureclose.domain.policy import Policy
 from sureclose.domain.report import report_of
 from sureclose.domain.sameness import CLOCK_DOUBT_MS
 from sureclose.domain.words import PositionSide
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal.lease import Lease
 from sureclose.journal.store import Announcement, Chain, Fenced, Journal, Verdict
 from sureclose.services.cancelling import cancel
-from sureclose.services.fault_points import FaultPoint, reach
 from sureclose.services.heard import FILLS_GRACE_S, Heard
 from sureclose.services.lanes import Lane, Lanes
 from sureclose.services.observing import Observer, Read
@@ -163,7 +163,6 @@ class Closing:
             return steps.Taken(now=self._now(), worker=self._lease.owner, epoch=self._lease.epoch)
         if self._received is None or self._published(self.state):
             return None
-        reach(FaultPoint.BEFORE_ADMISSION)
         decision, self.judged = self._received
         now = self._tools.clock.moment().by(decision.origin_at)
         return steps.Received(now=now, decision=decision, entry=self.judged)
@@ -213,7 +212,6 @@ class Closing:
 
     async def _write(self) -> None:
         await self._tools.journal.append(self._chain, self._lease)
-        reach(FaultPoint.AFTER_ADMISSION)
 
     # Effects -----------------------------------------------------------------------------------------------------
 
@@ -235,8 +233,10 @@ class Closing:
             case steps.ReadTrades():
                 assert isinstance(self.state, Working)
                 grace = FILLS_GRACE_S if self._tools.venue.stream_delivers and not self.state.tries else 0.0
+                reach(FaultPoint.BEFORE_FILLS)
                 fills = await self._heard.fills_of(self.state.order, grace)
                 if fills is not None:
+                    reach(FaultPoint.AFTER_FILLS)
                     return steps.TradesRead(now=self._now(), trades=fills)
                 return await self._read(effect)
             case steps.Rest():
@@ -314,7 +314,6 @@ class Closing:
             limit_price=effect.limit_price,
         )
         self._listen_for(sending.client_order_id)
-        reach(FaultPoint.BEFORE_GATE)
         verdict = await tools.journal.gate(
             self._chain,
             self._lease,
@@ -322,7 +321,6 @@ class Closing:
             warranted_intent=self._warranted_intent,
             sending=sending,
         )
-        reach(FaultPoint.AFTER_GATE)
         if verdict is not Verdict.OK:
             return await self._refused_at_gate(verdict.lower(), passing=verdict is Verdict.BUSY)
         return steps.GatePassed(now=self._now(), sending=sending)
@@ -370,7 +368,7 @@ class Closing:
             limit_price=sending.limit_price,
         )
         event = await post(self._tools.venue, order, self._heard, self._now)
-        reach(FaultPoint.AFTER_SEND)
+        reach(FaultPoint.AFTER_CLASSIFY)
         self._tell_answer(sending, event)
         return event
 
@@ -393,7 +391,6 @@ class Closing:
         tools, decision = self._tools, self.decision
         concluded = self.state
         assert isinstance(concluded, Concluded)
-        reach(FaultPoint.BEFORE_PUBLISH)
         await tools.journal.publish(
             self._chain,
             self._lease,
@@ -403,7 +400,6 @@ class Closing:
             entries=() if self.judged is None else (self.judged,),
             announce=lambda evidence: tools.announce(report_of(concluded, evidence), decision),
         )
-        reach(FaultPoint.AFTER_PUBLISH)
         report = report_of(concluded, self._chain.head.hash)
         log.info(
             "closed",

@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from sureclose.domain.events import Decision
 from sureclose.domain.words import Mode
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal import authority, lease
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
@@ -156,7 +157,9 @@ class ExecutionService:
         assert self.lease is not None
         while not over.is_set():
             try:
+                reach(FaultPoint.BEFORE_RESUME)
                 resumed = await self.engine.resume()
+                reach(FaultPoint.AFTER_RESUME)
                 await tell(self._wire, self.keys, self._pulse(self.lease))
             except RedisError as error:
                 log.warning("resume_failed", error=str(error))

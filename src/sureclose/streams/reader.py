@@ -12,6 +12,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.streams.connection import Log
 from sureclose.streams.entry import Delivered, Entry, parse_entries
 from sureclose.streams.errors import LogWentBackwards
@@ -136,6 +137,7 @@ class GroupReader:
             if self.claim_round_over and not await self._others_hold_any():
                 return []
             busy = set(self._in_flight())
+            reach(FaultPoint.BEFORE_CLAIM)
             reply: Any = await self._commands.execute_command(
                 b"XAUTOCLAIM",
                 self.stream,
@@ -146,6 +148,7 @@ class GroupReader:
                 b"COUNT",
                 room,
             )
+            reach(FaultPoint.AFTER_CLAIM)
         except RedisError:
             self.doubt()
             raise
@@ -232,6 +235,7 @@ class GroupReader:
 
     async def _read(self, count: int, after: bytes | str, *options: bytes | int) -> list[Any]:
         """The entries of our one stream; none when BLOCK ran out, which is a null reply."""
+        reach(FaultPoint.BEFORE_READ)
         reply: list[Any] | None = await self._reads.execute_command(
             b"XREADGROUP",
             b"GROUP",
@@ -244,7 +248,11 @@ class GroupReader:
             self.stream,
             after,
         )
-        return reply[0][1] if reply else []
+        if not reply or not reply[0][1]:
+            return []
+        reach(FaultPoint.AFTER_READ)
+        entries: list[Any] = reply[0][1]
+        return entries
 
     def _seen(self, batch: list[Entry]) -> list[Entry]:
         if batch:
