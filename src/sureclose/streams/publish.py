@@ -138,15 +138,6 @@ async def finish(wire: Wire, source: str, group: str, entries: Sequence[Finish])
     return [mine == 1 for mine in reply]
 
 
-async def append(wire: Wire, event: Event) -> str:
-    """Publish an event that answers no entry; returns its id. After an exception other than a refusal it may be there."""
-    flat = [string for field in event.fields.items() for string in field]
-    reach(FaultPoint.BEFORE_LETTER)
-    entry_id: bytes = await wire.execute_command(b"XADD", event.stream, b"*", *flat)
-    reach(FaultPoint.AFTER_LETTER)
-    return entry_id.decode()
-
-
 async def acknowledge(wire: Wire, source: str, group: str, entry_ids: Sequence[str]) -> int:
     """Acknowledge entries of which nothing comes; returns how many were still pending."""
     acknowledged = 0
