@@ -119,6 +119,8 @@ class Watcher:
         name, _, time = at.partition(":")
         self.at = FaultPoint(name) if name else None
         self._times = int(time or "1")
+        if self._times < 1:
+            raise ValueError(f"{at} never comes")
         self._die = _HOWS[how]
         self._trace = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if trace else None
 

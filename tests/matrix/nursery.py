@@ -14,7 +14,7 @@ import time
 import traceback
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import IO, Final, Self
 
 _BORN_S: Final = 30.0
 _POLL_S: Final = 0.002
@@ -70,6 +70,8 @@ class Nursery:
     def begin(self, arguments: list[str], env: dict[str, str], folder: Path, output: Path) -> Born:
         """Start one; returns when it is there."""
         _, asked, told = self._pipes()
+        for path in (output, output.with_suffix(".err")):
+            path.touch()
         asked.write(json.dumps([arguments, env, str(folder), str(output)]).encode() + b"\n")
         asked.flush()
         ready, _, _ = select.select([told], [], [], _BORN_S)
@@ -88,7 +90,7 @@ class Nursery:
 
 
 def main(folder: Path) -> None:
-    """Fork one for each line of standard input and answer with its process id; at the end of the input kill them all."""
+    """Fork one for each line of standard input, which answers with its process id; at the end of the input kill them all."""
     import gc
 
     import sureclose.cli.main  # noqa: F401 - imported once, for all of them
@@ -96,29 +98,42 @@ def main(folder: Path) -> None:
     gc.collect()
     gc.freeze()
     living: set[int] = set()
+    woken, wakes = os.pipe()
+    os.set_blocking(wakes, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+    asked = b""
+    while True:
+        ready, _, _ = select.select([0, woken], [], [])
+        if woken in ready:
+            os.read(woken, 4096)
+            _bury(living, folder, os.WNOHANG)
+        if 0 not in ready:
+            continue
+        read = os.read(0, 65536)
+        if not read:
+            break
+        *lines, asked = (asked + read).split(b"\n")
+        for line in lines:
+            pid = os.fork()
+            if not pid:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _live(*json.loads(line))
+            living.add(pid)
+    for pid in living:
+        os.killpg(pid, signal.SIGKILL)
+    _bury(living, folder, 0)
 
-    def bury(*_: Any) -> None:
-        for pid in tuple(living):
-            found, status = os.waitpid(pid, os.WNOHANG)
-            if found:
-                living.discard(pid)
-                (folder / f"{pid}.new").write_text(str(os.waitstatus_to_exitcode(status)))
-                (folder / f"{pid}.new").rename(folder / str(pid))
 
-    signal.signal(signal.SIGCHLD, bury)
-    for line in sys.stdin.buffer:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-        pid = os.fork()
-        if not pid:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-            _live(*json.loads(line))
-        living.add(pid)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-        os.write(1, f"{pid}\n".encode())
+def _bury(living: set[int], folder: Path, options: int) -> None:
+    """Say how each ended that has."""
     for pid in tuple(living):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
+        found, status = os.waitpid(pid, options)
+        if found:
+            living.discard(pid)
+            (folder / f"{pid}.new").write_text(str(os.waitstatus_to_exitcode(status)))
+            (folder / f"{pid}.new").rename(folder / str(pid))
 
 
 def _live(arguments: list[str], env: dict[str, str], folder: str, output: str) -> None:
@@ -129,6 +144,7 @@ def _live(arguments: list[str], env: dict[str, str], folder: str, output: str) -
     code = 1
     try:
         os.setsid()
+        os.write(1, f"{os.getpid()}\n".encode())  # not before it can be killed with its group
         os.chdir(folder)
         for number, path in ((1, output), (2, str(Path(output).with_suffix(".err")))):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
