@@ -10,6 +10,7 @@ from tests.matrix.stories import (
     AGAIN,
     ALL_OF_IT,
     BLOCKED,
+    CONFLICT,
     EXPIRED,
     FLAT_ALREADY,
     HALVES,
@@ -55,7 +56,6 @@ def _around(
     )
 
 
-_NOTHING: Final = "nothing of the close"
 _ENTRY: Final = "the entry, pending"
 _AGAIN: Final = "gets the entry again and begins at step 1"
 _ATTEMPT: Final = "SENDING: number, client order id, timestamp, deadline"
@@ -142,6 +142,7 @@ STAGES: Final = (
         (WISH, 2),
         UNREADABLE,
         ORPHANS,
+        CONFLICT,
     ),
     *_around(
         "acknowledge",
@@ -201,7 +202,7 @@ SIZE: Final = (
 )
 GATE: Final = _around(
     "gate",
-    _ENTRY,
+    _ENTRY + "; earlier attempts, each with its proof",
     _ATTEMPT,
     "reads the position and asks the gate; nothing was sent",
     ALL_OF_IT,
@@ -241,7 +242,7 @@ CONFIRM: Final = (
 )
 PUBLISH: Final = _around(
     "publish",
-    _SENT,
+    "what led to the outcome, as far as it was written",
     "outcome, confirmation, record and acknowledgement, in one script",
     "comes to the same outcome and publishes it",
     ALL_OF_IT,

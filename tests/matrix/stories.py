@@ -30,25 +30,21 @@ _LARGE: Final = 3_500_000
 class Story:
     """One scenario that must end alike, whatever dies in it.
 
-    ``letters`` are the reasons of the dead letters that must be there at the end, which ``orphans`` are for: entries that
-    a reader was given and died with, one of them trimmed since. ``stops`` has the first process told to stop once an
-    order has arrived.
+    ``letters`` dead letters must be there at the end. Before anybody reads there is an ``unreadable`` wish, or there are
+    two ``orphans``: unreadable decisions that a reader was given and died with, one of them trimmed since. ``stops`` has
+    the first process told to stop once the fate of its order is unknown.
     """
 
     scenario: Scenario
-    orphans: bool = False
+    letters: int = 0
     unreadable: bool = False
+    orphans: bool = False
     stops: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return self.scenario.name
-
-    @property
-    def letters(self) -> int:
-        """How many dead letters must be there at the end."""
-        return 2 * self.orphans + self.unreadable
 
 
 def _part(filled: int) -> tuple[End, ...]:
@@ -134,10 +130,16 @@ EXPIRED: Final = Story(
         least_sent=0,
     )
 )
-UNREADABLE: Final = Story(
-    _scenario("a wish that nobody can read, and another", Ask(by=By.WISH)), unreadable=True
+CONFLICT: Final = Story(
+    _scenario("one plan, and another wish under its name", Ask(), Ask(part="0.5")),
+    letters=1,
 )
-ORPHANS: Final = Story(_scenario("entries of a dead reader, one of them trimmed", Ask()), orphans=True)
+UNREADABLE: Final = Story(
+    _scenario("a wish that nobody can read, and another", Ask(by=By.WISH)), letters=1, unreadable=True
+)
+ORPHANS: Final = Story(
+    _scenario("entries of a dead reader, one of them trimmed", Ask()), letters=2, orphans=True
+)
 STOPPED: Final = Story(
     _scenario("told to stop while the order is lost", _loose("request_dropped"), Ask(), Until("arrived")),
     stops=True,
