@@ -43,7 +43,12 @@ def page(text: str, singles: Sequence[Played], pairs: Pairs) -> str:
     assert mark, f"{PAGE.name} has lost the line where its generated part begins"
     parts = [head, mark]
     for title, rows in PARTS.items():
-        parts += [f"\n## {title}\n", _COLUMNS, *(_row(row, one) for row in rows for one in _of(row, singles))]
+        parts += [
+            f"\n## {title}\n",
+            _COLUMNS,
+            *(_row(row, one) for row in rows for one in _of(row, singles)),
+            *(_elsewhere(row) for row in rows if row.elsewhere),
+        ]
     parts += ["\n## Pairs\n\n", _pairs(pairs)]
     return "".join(parts)
 
@@ -62,6 +67,10 @@ def _row(row: Row, one: Played) -> str:
         verdict = f"{FAILED}: never reached"
     until = "it was out" if one.until_ms is None else bound(one.until_ms)
     return f"| `{row.point}`{time} | {row.durable} | {row.then} | {one.story.name} | {verdict} | {until} |\n"
+
+
+def _elsewhere(row: Row) -> str:
+    return f"| `{row.point}` | {row.durable} | {row.then} | `{row.elsewhere}` | played there, not here | |\n"
 
 
 def _pairs(pairs: Pairs) -> str:

@@ -33,12 +33,14 @@ class Row:
     """One point. ``durable`` is what the log holds of the step then, ``then`` what a restart does about it.
 
     Of the stories the first is the one that pairs are played with. Each is crashed the ``time``-th time it comes by.
+    A point that no story of a close comes by is crashed at ``elsewhere``, in the test of that name.
     """
 
     point: FaultPoint
     durable: str
     then: str
-    stories: tuple[tuple[Story, int], ...]
+    stories: tuple[tuple[Story, int], ...] = ()
+    elsewhere: str = ""
 
     def crashes(self) -> Iterator[tuple[Story, Crash]]:
         for story, time in self.stories:

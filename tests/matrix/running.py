@@ -151,7 +151,9 @@ class Playground:
     async def __aenter__(self) -> Self:
         self._nursery = self._stack.enter_context(Nursery(self._folder / "nursery"))
         self._opened = await self._stack.enter_async_context(exchange(self._folder, symbols=SYMBOLS))
-        self._log = await self._stack.enter_async_context(Log(LogSettings(url=self._log_url)))
+        self._log = await self._stack.enter_async_context(
+            Log(LogSettings(url=self._log_url, socket_timeout_s=LONGEST_S))
+        )
         return self
 
     async def __aexit__(

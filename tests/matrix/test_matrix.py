@@ -1,11 +1,16 @@
 """I10: whatever the crash point, a restart converges to the same outcome, once."""
 
+from pathlib import Path
+from typing import Final
+
 import pytest
 
 from sureclose.fault_points import FaultPoint
 from tests.matrix.page import FAILED, PAGE, page_points
 from tests.matrix.rows import ROWS
 from tests.matrix.sample import PAIRS, POINTS, SEED, Plays
+
+ROOT: Final = Path(__file__).parents[2]
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -26,7 +31,14 @@ async def test_a_second_crash_in_recovery_changes_nothing(name: str, plays: Play
 
 async def test_every_fault_point_has_a_row_and_a_story_in_the_order_of_the_design() -> None:
     assert [row.point for row in ROWS] == list(FaultPoint)
-    assert all(row.stories for row in ROWS)
+    assert [row.point for row in ROWS if bool(row.stories) == bool(row.elsewhere)] == []
+
+
+async def test_a_crash_that_is_played_elsewhere_is_played_there() -> None:
+    for row in ROWS:
+        if row.elsewhere:
+            file, _, name = row.elsewhere.partition("::")
+            assert f"def {name}(" in (ROOT / file).read_text(), row.point
 
 
 async def test_the_page_has_exactly_these_points() -> None:
