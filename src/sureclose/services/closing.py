@@ -297,7 +297,14 @@ class Closing:
             await self._take_slot()
         except VenueError as error:
             return steps.GateRefused(now=self._now(), reason=str(error), passing=True)
-        timestamp = tools.venue.clock.earliest()
+        clock = tools.venue.clock
+        timestamp = clock.earliest()
+        if clock.latest() - timestamp > tools.recv_window // 2:
+            # Whatever passed the gate now would be withheld behind it, and the next one again.
+            clock.doubt()
+            return await self._refused_at_gate(
+                f"the venue's clock is known to {clock.error_ms()} ms", passing=True
+            )
         if timestamp - effect.position.requested_at > STALE_POSITION_MS:
             # The slot was long in coming. It is kept, so that the position read now is the one that the gate sees.
             return await self._read(steps.ReadPosition(position_side=effect.position.position_side))
