@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from sureclose.services.fault_points import SEGMENT_POINTS, FaultPoint
+from sureclose.fault_points import CRASHED, FaultPoint
 from tests.acceptance.world import (
     QUICK,
     Exchange,
@@ -17,9 +17,7 @@ from tests.acceptance.world import (
     Hosted,
     Scenarios,
     World,
-    beside,
     decision,
-    exchange,
     hosted,
     judged,
     now_ms,
@@ -32,7 +30,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300
 ROUNDS: Final = 10
 FAULTS: Final = ("", "answer_delayed", "answer_dropped", "request_dropped", "unknown_503", "")
 LONGEST_S: Final = 60.0
-CRASHED: Final = 137
 
 
 @dataclass(frozen=True)
@@ -165,35 +162,6 @@ async def _killed_with_log_and_exchange(_: str, folder: Path) -> None:
         assert await deployment.log.open_plans() == []
 
 
-async def _crashed_at_every_point(log_url: str, folder: Path) -> None:
-    async with exchange(folder, symbols=60) as venue:
-        points = [point for point in FaultPoint if point not in SEGMENT_POINTS]
-        await asyncio.gather(*(_crashed_at(point, venue, log_url, folder) for point in points))
-
-
-async def _crashed_at(point: FaultPoint, venue: Exchange, log_url: str, folder: Path) -> None:
-    """Twice at the same place, then started for good. A second plan waits for the first, so that every place is met."""
-    async with beside(venue, log_url, folder / point) as deployment:
-        first = deployment.run(SURECLOSE_CRASH_AT=point)
-        await deployment.up(first)
-        held = await venue.open()
-        plans = token(), token()
-        for plan_id in plans:
-            await deployment.log.add("apply.result", decision(held, plan_id))
-        assert await first.ended() == CRASHED, f"{point}: {first.told}"
-        second = deployment.run(SURECLOSE_CRASH_AT=point)
-        if point is not FaultPoint.AFTER_SEND:  # then there is nothing to be sent any more
-            assert await second.ended() == CRASHED, f"{point}: {second.told}"
-        second.kill()
-        deployment.run()
-        outcomes = sorted([(await deployment.log.outcome(plan_id))["outcome"] for plan_id in plans])
-        assert outcomes == ["ALREADY_FLAT", "FLAT"], point
-        judged(await venue.records(), held)
-        await deployment.log.consumed_all()
-        for plan_id in plans:
-            assert len(await deployment.log.outcomes(plan_id)) == 1
-
-
 async def _halves_across_a_crash(log_url: str, folder: Path) -> None:
     """The first half has passed the gate when the process dies; nothing of it was sent. The second half waits for it."""
     async with world(log_url, folder, QUICK | {"VENUE__POSITION_INTERVAL_MS": "0"}) as deployment:
@@ -232,12 +200,6 @@ async def test_kills_that_take_log_and_exchange_along_leave_each_close_flat(
     await under_way
 
 
-async def test_a_crash_at_every_named_point_converges_to_flat_with_one_effective_order(
-    under_way: Awaitable[None],
-) -> None:
-    await under_way
-
-
 async def test_two_halves_across_a_crash_make_three_quarters(
     under_way: Awaitable[None],
 ) -> None:
@@ -248,6 +210,5 @@ SCENARIOS: Final[Scenarios] = {
     "test_ten_kills_in_a_row_leave_each_close_flat_with_one_effective_order": _killed_ten_times,
     "test_a_kill_with_the_windows_of_production_leaves_each_close_flat": _killed_with_production_values,
     "test_kills_that_take_log_and_exchange_along_leave_each_close_flat": _killed_with_log_and_exchange,
-    "test_a_crash_at_every_named_point_converges_to_flat_with_one_effective_order": _crashed_at_every_point,
     "test_two_halves_across_a_crash_make_three_quarters": _halves_across_a_crash,
 }

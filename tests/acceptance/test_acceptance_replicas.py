@@ -177,7 +177,7 @@ async def _everything_killed(_: str, folder: Path) -> None:
         await deployment.exchange.list_markets()
         for turn in range(EVERYTHING):
             asked: dict[str, Held] = {}
-            for _ in range(3):
+            for _held in range(3):
                 held, plan_id = await deployment.exchange.open(chance.randint(1, 400)), token()
                 if chance.random() < 0.4:
                     await deployment.exchange.fault("answer_delayed", held.symbol, ms=300)

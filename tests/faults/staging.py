@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
 from typing import Any, Final
@@ -77,8 +77,10 @@ class Stage:
         return self.held.symbol
 
 
-async def play(world: World, watch: Watch, scenario: Scenario) -> Shown:
-    """All steps, then all outcomes, then quiet, then the verdict."""
+async def play(
+    world: World, watch: Watch, scenario: Scenario, settled: Callable[[Held], Awaitable[None]] | None = None
+) -> Shown:
+    """All steps, then all outcomes, then whatever else has to settle, then quiet, then the verdict."""
     market = _market(world.exchange, scenario)
     held = Held(market.symbol, market.step * scenario.held, market.step)
     window = int({**world._more}.get("VENUE__RECV_WINDOW_MS", "2000"))
@@ -91,6 +93,8 @@ async def play(world: World, watch: Watch, scenario: Scenario) -> Shown:
             await _do(stage, step)
         for end in scenario.ends:
             await _ended(stage, end.plan)
+        if settled is not None:
+            await settled(held)
         await asyncio.sleep((window + QUIET_MS) / 1000)
     except AssertionError as error:
         trouble.append(str(error).splitlines()[0])

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from sureclose.domain.outcome import OutcomeKind
+from sureclose.fault_points import SEGMENT_POINTS, FaultPoint
 from sureclose.journal.anchors import anchors
 from sureclose.journal.archive import Archive, Keeping, NotAnchored
 from sureclose.journal.burnt import RETENTION_MS
@@ -14,7 +15,6 @@ from sureclose.journal.segment import Reading
 from sureclose.journal.store import Chain, Fenced, Journal, Verdict
 from sureclose.services import archiver
 from sureclose.services.archiver import Archiver
-from sureclose.services.fault_points import SEGMENT_POINTS, FaultPoint
 from tests.journal.journals import NOW, Desk, admitted, ended
 
 ALL = Keeping(closes=0, ms=0, segment=100)

@@ -13,6 +13,7 @@ from sureclose.domain.words import PositionSide
 from sureclose.services.closing import STALE_POSITION_MS
 from sureclose.services.posting import urgency_of
 from sureclose.streams.connection import Log
+from sureclose.venue.clock import Sample, steady_seconds
 from sureclose.venue.port import Urgency
 from tests.services.closings import ACCOUNT, POLICY, RECV_WINDOW, SYMBOL, Executor, executing
 
@@ -82,6 +83,21 @@ async def test_what_came_slowly_out_of_the_gate_is_not_sent(executor: Executor) 
     assert [fact.attempt for fact in await executor.facts(decision.plan_id) if isinstance(fact, NotSent)] == [
         1
     ]
+
+
+async def test_a_clock_that_is_not_known_well_enough_is_measured_again_before_anything_is_recorded(
+    executor: Executor,
+) -> None:
+    """A first measurement that took long makes an estimate as wide as that; each attempt would be withheld."""
+    now = steady_seconds()
+    executor.venue.clock.doubt()
+    executor.venue.clock.add([Sample(now - RECV_WINDOW / 1000, now, executor.time.ms())])
+    assert executor.venue.clock.error_ms() > RECV_WINDOW // 4
+    decision = executor.decision()
+    report = await executor.close(decision)
+    assert str(report.outcome) == "FLAT"
+    assert [order.client_order_id for order in executor.venue.placed] == [own_id(decision.plan_id, 1)]
+    assert executor.venue.clock.error_ms() <= RECV_WINDOW // 4
 
 
 @pytest.mark.parametrize("executor", [{"order_connections": 1}], indirect=True)

@@ -11,10 +11,10 @@ from redis.exceptions import RedisError, ResponseError
 from sureclose.streams.connection import Log, LogSettings
 from sureclose.streams.embedded import EmbeddedServer
 from sureclose.streams.groups import ensure_group, is_pending
-from sureclose.streams.publish import _FINISH, Event, Finish, acknowledge, append, finish, publish
+from sureclose.streams.publish import _FINISH, Event, Finish, acknowledge, finish, publish
 from sureclose.streams.wire import Wire
 from tests.streams.lossy_proxy import Loss, LossyProxy
-from tests.streams.raw import add_many, contents, deliver, entries, raw
+from tests.streams.raw import add_many, contents, deliver, raw
 
 
 class Pending:
@@ -176,8 +176,3 @@ async def test_many_ids_are_acknowledged_and_counted(pending: Pending) -> None:
     ids = await pending.deliver(1500)
     assert await acknowledge(pending.wire, pending.source, "g", ids) == 1500
     assert await acknowledge(pending.wire, pending.source, "g", ids) == 0
-
-
-async def test_an_event_that_answers_no_entry_is_appended(pending: Pending) -> None:
-    entry_id = await append(pending.wire, Event(pending.target, {b"n": b"1"}))
-    assert [found for found, _ in await entries(pending.log, pending.target)] == [entry_id]

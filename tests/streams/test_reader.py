@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from sureclose.streams.connection import Log, LogSettings
 from sureclose.streams.embedded import EmbeddedServer
 from sureclose.streams.entry import Delivered, Entry
+from sureclose.streams.gone import _CLAIM
 from sureclose.streams.groups import ensure_group, group_info
 from sureclose.streams.reader import GroupReader
 from sureclose.streams.wire import Wire
@@ -212,7 +213,8 @@ async def test_a_claim_whose_reply_was_lost_is_found_among_the_own_pending_entri
     await deliver(log, stream, "g", "execution-9")
     async with reader_of(lossy, stream) as reader:
         await nothing_more(reader, stop, 2)
-        proxy.lose(b"XAUTOCLAIM")
+        await log.commands().script_load(_CLAIM.source)
+        proxy.lose(b"EVALSHA")
         with pytest.raises(RedisError):
             await reader.claim(0)
         assert ids(await read(reader, stop, 2)) == added

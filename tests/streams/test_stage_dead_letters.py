@@ -9,6 +9,7 @@ from sureclose.streams.clock import Moment
 from sureclose.streams.connection import Log, LogSettings
 from sureclose.streams.deadletter import original_of
 from sureclose.streams.entry import Entry
+from sureclose.streams.gone import claim
 from sureclose.streams.groups import ensure_group
 from sureclose.streams.publish import Event
 from sureclose.streams.stage import Kind
@@ -95,3 +96,24 @@ async def test_a_trimmed_pending_entry_is_reported_and_never_decided(
     letters = await contents(quick, f"{log_prefix}dead")
     assert [letter[b"reason"] for letter in letters] == [b"payload_lost"] * 2
     assert await pending(quick, log_prefix) == 0
+
+
+async def test_a_process_that_dies_before_it_has_told_what_was_trimmed_leaves_it_to_the_next(
+    quick: Log, log_prefix: str, outcomes: Outcomes
+) -> None:
+    """Or loses the answer of its claim: the server tells once what it took off the pending list."""
+    name = f"{log_prefix}in"
+    await ensure_group(quick.commands(), name, GROUP)
+    entry_id = await add(quick, name, {"n": "1"})
+    await deliver(quick, name, GROUP, "dead-1")
+    await raw(quick, "XDEL", name, entry_id)
+    await claim(quick.commands(), name, GROUP, "dead-2", 0, "0-0", 10)
+    assert await pending(quick, log_prefix) == 0
+    async with running(stage(quick, log_prefix, outcomes, lambda entry, at: Drop("never said"))):
+        await outcomes.reach(1)
+    (letter,) = await contents(quick, f"{log_prefix}dead")
+    assert (letter[b"reason"], letter[b"id"]) == (b"payload_lost", entry_id.encode())
+    async with running(stage(quick, log_prefix, outcomes, lambda entry, at: Drop("never said"))):
+        await add(quick, name, {"n": "2"})
+        await outcomes.reach(2)
+    assert outcomes == {("from in", Kind.DEAD, "payload_lost"): 1, ("from in", Kind.DROPPED, "never said"): 1}

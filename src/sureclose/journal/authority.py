@@ -2,6 +2,7 @@
 
 import msgspec
 
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal import scripts
 from sureclose.journal.keys import Keys
 from sureclose.journal.mirror import Authority
@@ -57,11 +58,13 @@ async def bootstrap(
     wanted = "GRANT" if grant else "FREEZE"
     record_parts = [part for pair in record.items() for part in pair]
     event_parts = [part for pair in event.items() for part in pair]
+    reach(FaultPoint.BEFORE_BOOTSTRAP)
     reply = await _bootstrap.call(
         wire,
         [keys.grant, keys.freeze, events],
         [wanted, len(record_parts), *record_parts, *event_parts],
     )
+    reach(FaultPoint.AFTER_BOOTSTRAP)
     assert isinstance(reply, bytes)
     return reply.decode()
 

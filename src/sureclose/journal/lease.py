@@ -2,6 +2,7 @@
 
 import msgspec
 
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal import scripts
 from sureclose.journal.keys import Keys
 from sureclose.streams.wire import Wire
@@ -23,19 +24,26 @@ class Lease(msgspec.Struct, frozen=True):
 
 async def take(wire: Wire, keys: Keys, owner: str, ttl_ms: int = TTL_MS, *, above: int = 0) -> Lease | None:
     """The lease with a new epoch, higher than ``above``, or ``None`` while another process holds it."""
+    reach(FaultPoint.BEFORE_LEASE)
     epoch = await _take.call(wire, [keys.lease, keys.epoch], [owner, ttl_ms, above])
     assert isinstance(epoch, int)
+    reach(FaultPoint.AFTER_LEASE)
     return Lease(owner, epoch) if epoch else None
 
 
 async def renew(wire: Wire, keys: Keys, lease: Lease, ttl_ms: int = TTL_MS) -> bool:
     """Whether the lease is still held; if so, for another ``ttl_ms`` milliseconds."""
-    return bool(await _renew.call(wire, [keys.lease], [lease.owner, lease.epoch, ttl_ms]))
+    reach(FaultPoint.BEFORE_RENEWAL)
+    renewed = await _renew.call(wire, [keys.lease], [lease.owner, lease.epoch, ttl_ms])
+    reach(FaultPoint.AFTER_RENEWAL)
+    return bool(renewed)
 
 
 async def drop(wire: Wire, keys: Keys, lease: Lease) -> None:
     """Give the lease up, so that the next process need not wait for it to run out."""
+    reach(FaultPoint.BEFORE_DROP)
     await _drop.call(wire, [keys.lease], [lease.owner, lease.epoch])
+    reach(FaultPoint.AFTER_DROP)
 
 
 async def holder(wire: Wire, keys: Keys) -> Lease | None:

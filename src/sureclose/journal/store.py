@@ -11,6 +11,7 @@ from sureclose.domain.events import EntryRef
 from sureclose.domain.facts import AnyFact, Ended, Resolved, Sending
 from sureclose.domain.market import OrderReport
 from sureclose.domain.outcome import OutcomeKind
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal import scripts
 from sureclose.journal.burnt import RETENTION_MS, Burnt, Shelf, order_shelf, plan_shelf
 from sureclose.journal.fence import Fence
@@ -122,7 +123,10 @@ class Journal:
     async def load(self, plan_id: str) -> Loaded | None:
         """The records of a close, verified; ``None`` when the log has never heard of it."""
         async with self._loading:
-            return await self._load(plan_id)
+            reach(FaultPoint.BEFORE_LOAD)
+            loaded = await self._load(plan_id)
+            reach(FaultPoint.AFTER_LOAD)
+            return loaded
 
     async def _load(self, plan_id: str) -> Loaded | None:
         found = await recall(self._wire, self.keys, plan_id, self._wall())
@@ -189,6 +193,7 @@ class Journal:
             return
         keys, shelf = self.keys, self._shelf(chain)
         head, args = self._records_args(chain, lease, ())
+        reach(FaultPoint.BEFORE_RECORD)
         verdict = await self._call(
             _append,
             [
@@ -203,6 +208,7 @@ class Journal:
             ],
             [lease.owner, lease.epoch, chain.head.hash, chain.plan_id, self._wall(), *args, shelf.field],
         )
+        reach(FaultPoint.AFTER_RECORD)
         if verdict is not Verdict.OK:
             raise Fenced(verdict)
         self._written(chain, head)
@@ -224,6 +230,7 @@ class Journal:
         """
         keys, shelf, position = self.keys, self._shelf(chain), sending.position
         head, args = self._records_args(chain, lease, (sending,))
+        reach(FaultPoint.BEFORE_GATE)
         verdict = await self._call(
             _gate,
             [
@@ -257,6 +264,7 @@ class Journal:
                 shelf.field,
             ],
         )
+        reach(FaultPoint.AFTER_GATE)
         if verdict in _FENCES:
             raise Fenced(verdict)
         if verdict is Verdict.OK:
@@ -270,6 +278,7 @@ class Journal:
         """
         keys, shelf, position = self.keys, self._shelf(chain), sending.position
         head, args = self._records_args(chain, lease, tuple(known))
+        reach(FaultPoint.BEFORE_ADOPTION)
         verdict = await self._call(
             _adopt,
             [
@@ -299,6 +308,7 @@ class Journal:
                 shelf.field,
             ],
         )
+        reach(FaultPoint.AFTER_ADOPTION)
         if verdict in _FENCES:
             raise Fenced(verdict)
         if verdict is Verdict.OK:
@@ -312,6 +322,7 @@ class Journal:
         """
         keys, shelf = self.keys, self._shelf(chain)
         head, args = self._records_args(chain, lease, ())
+        reach(FaultPoint.BEFORE_PERMIT)
         verdict = await self._call(
             _permit,
             [
@@ -338,6 +349,7 @@ class Journal:
                 shelf.field,
             ],
         )
+        reach(FaultPoint.AFTER_PERMIT)
         if verdict in _FENCES:
             raise Fenced(verdict)
         if verdict is Verdict.OK:
@@ -362,6 +374,7 @@ class Journal:
         keys, shelf = self.keys, self._shelf(chain)
         head, args = self._records_args(chain, lease, (ended,))
         announcements = list(announce(head.hash))
+        reach(FaultPoint.BEFORE_PUBLISH)
         verdict = await self._call(
             _publish,
             [
@@ -394,6 +407,7 @@ class Journal:
                 self._wall(),
             ],
         )
+        reach(FaultPoint.AFTER_PUBLISH)
         if verdict is not Verdict.OK:
             raise Fenced(verdict)
         self._written(chain, head)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from redis.exceptions import RedisError
 
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal.archive import Archive, Leaving, NotAnchored
 from sureclose.journal.lease import Lease
 from sureclose.journal.record import ChainBroken
@@ -21,7 +22,6 @@ from sureclose.journal.segment import (
     put_in_place,
     write,
 )
-from sureclose.services.fault_points import FaultPoint, reach
 from sureclose.streams.wire import wait_set
 
 log = structlog.get_logger()

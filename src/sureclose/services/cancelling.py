@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import structlog
 
 from sureclose.domain.market import RestingOrder
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.venue.errors import VenueError
 from sureclose.venue.port import Venue
 
@@ -26,7 +27,9 @@ async def _one(venue: Venue, order: RestingOrder, plan_id: str) -> None:
         "order_type": order.order_type,
     }
     try:
+        reach(FaultPoint.BEFORE_CANCEL)
         await venue.cancel(order)
+        reach(FaultPoint.AFTER_CANCEL)
     except VenueError as error:
         log.warning("not_cancelled", **told, error=str(error), code=error.code)
     else:

@@ -23,11 +23,11 @@ from sureclose.domain.rebuilding import JOURNAL_LOST, orphan_of
 from sureclose.domain.report import report_of
 from sureclose.domain.sameness import CLOCK_DOUBT_MS
 from sureclose.domain.words import PositionSide
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal.burnt import Burnt
 from sureclose.journal.lease import Lease
 from sureclose.journal.store import Chain, Fenced, Verdict
 from sureclose.services.cancelling import cancel
-from sureclose.services.fault_points import FaultPoint, LossPoint, reach
 from sureclose.services.heard import FILLS_GRACE_S, Heard
 from sureclose.services.lanes import Lane, Lanes
 from sureclose.services.observing import Observer, Read
@@ -155,7 +155,6 @@ class Closing:
             return steps.Taken(now=self._now(), worker=self._lease.owner, epoch=self._lease.epoch)
         if self._received is None or self._published(self.state):
             return None
-        reach(FaultPoint.BEFORE_ADMISSION)
         decision, self.judged = self._received
         now = self._tools.clock.moment().by(decision.origin_at)
         return steps.Received(now=now, decision=decision, entry=self.judged, orphan=self._orphan())
@@ -220,7 +219,6 @@ class Closing:
 
     async def _write(self) -> None:
         await self._tools.journal.append(self._chain, self._lease)
-        reach(FaultPoint.AFTER_ADMISSION)
 
     # Effects -----------------------------------------------------------------------------------------------------
 
@@ -244,8 +242,10 @@ class Closing:
             case steps.ReadTrades():
                 assert isinstance(self.state, Working)
                 grace = FILLS_GRACE_S if self._tools.venue.stream_delivers and not self.state.tries else 0.0
+                reach(FaultPoint.BEFORE_FILLS)
                 fills = await self._heard.fills_of(self.state.order, grace)
                 if fills is not None:
+                    reach(FaultPoint.AFTER_FILLS)
                     return steps.TradesRead(now=self._now(), trades=fills)
                 return await self._read(effect)
             case steps.Rest():
@@ -306,7 +306,14 @@ class Closing:
             await self._take_slot()
         except VenueError as error:
             return steps.GateRefused(now=self._now(), reason=str(error), passing=True)
-        timestamp = tools.venue.clock.earliest()
+        clock = tools.venue.clock
+        timestamp = clock.earliest()
+        if clock.latest() - timestamp > tools.recv_window // 2:
+            # Whatever passed the gate now would be withheld behind it, and the next one again.
+            clock.doubt()
+            return await self._refused_at_gate(
+                f"the venue's clock is known to {clock.error_ms()} ms", passing=True
+            )
         if timestamp - effect.position.requested_at > STALE_POSITION_MS:
             # The slot was long in coming. It is kept, so that the position read now is the one that the gate sees.
             return await self._read(steps.ReadPosition(position_side=effect.position.position_side))
@@ -323,7 +330,6 @@ class Closing:
             limit_price=effect.limit_price,
         )
         self._listen_for(sending.client_order_id)
-        reach(FaultPoint.BEFORE_GATE)
         verdict = await tools.journal.gate(
             self._chain,
             self._lease,
@@ -331,7 +337,6 @@ class Closing:
             warranted_intent=self._warranted_intent,
             sending=sending,
         )
-        reach(FaultPoint.AFTER_GATE)
         if verdict is Verdict.USED:
             return await self._used(sending.client_order_id)
         if verdict is not Verdict.OK:
@@ -342,9 +347,7 @@ class Closing:
         """The order that the log had lost is an attempt of this close from here on."""
         sending = effect.sending
         self._listen_for(sending.client_order_id)
-        reach(LossPoint.BEFORE_ADOPTION)
         verdict = await self._tools.journal.adopt(self._chain, self._lease, sending, effect.facts)
-        reach(LossPoint.AFTER_ADOPTION)
         if verdict is not Verdict.OK:
             return steps.GateRefused(now=self._now(), reason=verdict.lower(), passing=verdict is Verdict.BUSY)
         self._tools.orphans.pop(sending.client_order_id, None)
@@ -396,7 +399,7 @@ class Closing:
             return steps.Withheld(now=self._now(), reason="the gate took more than half of the window")
         order = order_of(sending, self._tools.recv_window)
         event = await post(self._tools.venue, order, self._heard, self._now)
-        reach(FaultPoint.AFTER_SEND)
+        reach(FaultPoint.AFTER_CLASSIFY)
         self._tools.witness.sent(self.decision, sending, say_answer(self.plan_id, sending, event))
         return event
 
@@ -404,7 +407,6 @@ class Closing:
         tools, decision = self._tools, self.decision
         concluded = self.state
         assert isinstance(concluded, Concluded)
-        reach(FaultPoint.BEFORE_PUBLISH)
         await tools.journal.publish(
             self._chain,
             self._lease,
@@ -415,7 +417,6 @@ class Closing:
             announce=lambda evidence: tools.announce(report_of(concluded, evidence), decision),
         )
         self.published = True
-        reach(FaultPoint.AFTER_PUBLISH)
         report = report_of(concluded, self._chain.head.hash)
         log.info(
             "closed",

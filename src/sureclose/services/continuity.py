@@ -15,6 +15,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from sureclose.domain.market import OrderReport
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal import authority
 from sureclose.journal.fence import Fence, Lineage, read_lineage
 from sureclose.journal.lease import Lease
@@ -23,7 +24,6 @@ from sureclose.journal.store import Journal
 from sureclose.services.alarms.alarm import AlarmKind
 from sureclose.services.authority_events import authority_event
 from sureclose.services.comparing import Books, compare, missing_since
-from sureclose.services.fault_points import LossPoint, reach
 from sureclose.services.reading import Wiring
 from sureclose.streams.clock import LogClock
 from sureclose.streams.connection import Log
@@ -167,7 +167,7 @@ class Continuity:
             lineage = await read_lineage(self._wire, self._keys)
             identity = lineage.id
         self._fence.adopt(identity, lineage.written, report.run_id)
-        reach(LossPoint.AFTER_MIRROR)
+        reach(FaultPoint.AFTER_MIRROR)
         return True
 
     # Authority -----------------------------------------------------------------------------------------------------
@@ -222,10 +222,10 @@ class Continuity:
         if found is None:
             return False
         reconciliation, orphans = found
-        reach(LossPoint.BEFORE_RECONCILED)
+        reach(FaultPoint.BEFORE_RECONCILED)
         if await self._asked(lambda: self._join(held, report, reconciliation, orphans), over) is None:
             return False
-        reach(LossPoint.AFTER_MIRROR)
+        reach(FaultPoint.AFTER_MIRROR)
         self._alarms.clear(AlarmKind.LOG_LOST, "log")
         log.warning(
             "log_reconciled",
@@ -295,7 +295,7 @@ class Continuity:
             events=self._wiring.streams.full(StreamName.AUTHORITY_EVENTS),
             event=event,
         )
-        reach(LossPoint.AFTER_RECONCILED)
+        reach(FaultPoint.AFTER_RECONCILED)
         self._fence.adopt(identity, written, report.run_id)
         return True
 

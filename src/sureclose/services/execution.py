@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from sureclose.domain.events import Decision
 from sureclose.domain.words import Mode
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal import authority, lease
 from sureclose.journal.fence import Lineage
 from sureclose.journal.keys import Keys
@@ -195,9 +196,11 @@ class ExecutionService:
         assert self.lease is not None
         while not over.is_set():
             try:
+                reach(FaultPoint.BEFORE_RESUME)
                 self._tools.orphans.clear()
                 self._tools.orphans.update(await self._tools.journal.orphans())
                 resumed = await self.engine.resume() + await self._remember(self.engine)
+                reach(FaultPoint.AFTER_RESUME)
                 await tell(self._wire, self.keys, self._pulse(self.lease))
             except RedisError as error:
                 log.warning("resume_failed", error=str(error))

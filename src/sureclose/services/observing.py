@@ -12,6 +12,7 @@ from sureclose.domain.facts import Via, Why
 from sureclose.domain.market import OrderReport, Position, RestingOrder, Trade
 from sureclose.domain.sameness import meant
 from sureclose.domain.words import PositionSide
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.venue.port import Purpose, Venue
 
 Read = (
@@ -55,6 +56,7 @@ class Observer(msgspec.Struct, frozen=True):
                 return await self._order(effect.client_order_id)
             case steps.ReadTrades():
                 trades = await self.venue.trades_of_order(self.decision.symbol, effect.order_id)
+                reach(FaultPoint.AFTER_FILLS)
                 return steps.TradesRead(now=self.now(), trades=tuple(trades))
             case steps.ReadOrphan():
                 return await self._orphan(effect)
@@ -75,28 +77,46 @@ class Observer(msgspec.Struct, frozen=True):
     async def _resting(self, why: Why) -> tuple[RestingOrder, ...]:
         symbol = self.decision.symbol
         if why is Why.BLOCKING:
-            return tuple(await self.venue.resting(symbol))
+            reach(FaultPoint.BEFORE_BLOCKERS)
+            orders = await self.venue.resting(symbol)
+            reach(FaultPoint.AFTER_BLOCKERS)
+            return tuple(orders)
         if self.hears and self.venue.told_none_rest(symbol):
             return ()
-        return tuple(await self.venue.resting(symbol, Purpose.TIDY))
+        reach(FaultPoint.BEFORE_LEFTOVERS)
+        orders = await self.venue.resting(symbol, Purpose.TIDY)
+        reach(FaultPoint.AFTER_LEFTOVERS)
+        return tuple(orders)
 
     async def _position(self, side: PositionSide | None, told: Position | None) -> steps.AnyEvent:
+        reach(FaultPoint.BEFORE_RULES)
         rules = await self.venue.rules(self.decision.symbol)
+        reach(FaultPoint.AFTER_RULES)
         if rules is None:
             return steps.NotListed(now=self.now())
         position = told
         if position is None:
-            position = await self._meant() if side is None else await self._held(side)
+            position = await self._meant() if side is None else await self._read_back(side)
         if position is None:
             return steps.SideUnclear(now=self.now())
         return steps.PositionRead(now=self.now(), ahead=self.ahead(), position=position, rules=rules)
 
     async def _meant(self) -> Position | None:
         """The position that the decision is about, by the account's mode."""
-        if not await self.venue.dual_side():
-            return await self._held(PositionSide.BOTH)
-        long, short = await asyncio.gather(self._held(PositionSide.LONG), self._held(PositionSide.SHORT))
-        return meant(self.decision, long, short)
+        reach(FaultPoint.BEFORE_MODE)
+        hedge = await self.venue.dual_side()
+        reach(FaultPoint.AFTER_MODE)
+        sides = (PositionSide.LONG, PositionSide.SHORT) if hedge else (PositionSide.BOTH,)
+        reach(FaultPoint.BEFORE_POSITION)
+        positions = await asyncio.gather(*map(self._held, sides))
+        reach(FaultPoint.AFTER_POSITION)
+        return meant(self.decision, *positions) if hedge else positions[0]
+
+    async def _read_back(self, side: PositionSide) -> Position:
+        reach(FaultPoint.BEFORE_READ_BACK)
+        position = await self._held(side)
+        reach(FaultPoint.AFTER_READ_BACK)
+        return position
 
     async def _held(self, side: PositionSide) -> Position:
         return await self.venue.position(self.decision.symbol, side)
@@ -104,10 +124,12 @@ class Observer(msgspec.Struct, frozen=True):
     async def _history(self, effect: steps.ReadHistory) -> steps.HistoryRead:
         """The trades since then and, where they led to a flat position, the order of the last of them."""
         position = effect.position
+        reach(FaultPoint.BEFORE_HISTORY)
         trades = await self._trades(effect.since, position.position_side)
         last: OrderReport | None = None
         if not position.amount and trades:
             last = await self.venue.order_by_id(self.decision.symbol, trades[-1].order_id)
+        reach(FaultPoint.AFTER_HISTORY)
         return steps.HistoryRead(
             now=self.now(),
             ahead=self.ahead(),
@@ -123,18 +145,24 @@ class Observer(msgspec.Struct, frozen=True):
 
     async def _order(self, client_order_id: str) -> steps.AnyEvent:
         """The time is read first: a "not found" counts only when it was asked for after the deadline."""
+        reach(FaultPoint.BEFORE_QUERY)
         asked_at = await self.venue.server_time()
         order = await self.venue.order(self.decision.symbol, client_order_id)
+        reach(FaultPoint.AFTER_QUERY)
         if order is None:
             return steps.OrderMissing(now=self.now(), asked_at=asked_at)
         return steps.OrderSeen(now=self.now(), order=order, via=Via.QUERY)
 
     async def _evidence(self, since: int, side: PositionSide) -> Evidence:
         symbol = self.decision.symbol
+        reach(FaultPoint.BEFORE_EVIDENCE)
         begun_at = await self.venue.server_time()
         position = await self._held(side)
+        reach(FaultPoint.AFTER_EVIDENCE_POSITION)
         orders = await self.venue.orders_since(symbol, since)
+        reach(FaultPoint.AFTER_EVIDENCE_ORDERS)
         trades = await self._trades(since, side)
+        reach(FaultPoint.AFTER_EVIDENCE_TRADES)
         listed = {order.order_id for order in orders}
         for order_id in sorted({trade.order_id for trade in trades} - listed):
             # An order older than the attempt can trade after it.

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from redis.exceptions import ResponseError
 
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.streams.wire import Wire, error_code, id_key, pairs
 
 START = "0"
@@ -88,7 +89,9 @@ async def ensure_group(wire: Wire, stream: str, group: str, start: str = START) 
     if any(pairs(facts)[b"name"] == group.encode() for facts in there or ()):
         return False
     try:
+        reach(FaultPoint.BEFORE_GROUP)
         await wire.execute_command(b"XGROUP", b"CREATE", stream, group, start, b"MKSTREAM")
+        reach(FaultPoint.AFTER_GROUP)
     except ResponseError as error:
         if error_code(error) != "BUSYGROUP":
             raise

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.streams.script import Script
 from sureclose.streams.wire import Fields, Wire
 
@@ -131,15 +132,10 @@ async def finish(wire: Wire, source: str, group: str, entries: Sequence[Finish])
             args.append(2 * len(event.fields))
             for field in event.fields.items():
                 args += field
+    reach(FaultPoint.BEFORE_FINISH)
     reply: Any = await _FINISH.call(wire, keys, args)
+    reach(FaultPoint.AFTER_FINISH)
     return [mine == 1 for mine in reply]
-
-
-async def append(wire: Wire, event: Event) -> str:
-    """Publish an event that answers no entry; returns its id. After an exception other than a refusal it may be there."""
-    flat = [string for field in event.fields.items() for string in field]
-    entry_id: bytes = await wire.execute_command(b"XADD", event.stream, b"*", *flat)
-    return entry_id.decode()
 
 
 async def acknowledge(wire: Wire, source: str, group: str, entry_ids: Sequence[str]) -> int:
@@ -147,5 +143,7 @@ async def acknowledge(wire: Wire, source: str, group: str, entry_ids: Sequence[s
     acknowledged = 0
     for start in range(0, len(entry_ids), _ACK_PAGE):
         page = entry_ids[start : start + _ACK_PAGE]
+        reach(FaultPoint.BEFORE_ACKNOWLEDGE)
         acknowledged += int(await wire.execute_command(b"XACK", source, group, *page))
+        reach(FaultPoint.AFTER_ACKNOWLEDGE)
     return acknowledged

@@ -12,9 +12,11 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.streams.connection import Log
 from sureclose.streams.entry import Delivered, Entry, parse_entries
 from sureclose.streams.errors import LogWentBackwards
+from sureclose.streams.gone import claim, noted
 from sureclose.streams.groups import START, ensure_group, group_info, stream_info
 from sureclose.streams.losses import Losses
 from sureclose.streams.outage import Outage
@@ -130,8 +132,8 @@ class GroupReader:
         """Take over entries that others were given and did not finish in that time, as many as there is room for.
 
         One page per call; the next call goes on where this one ended, until ``claim_round_over``. Trimmed ones come
-        with empty fields: the server takes them off the pending list whatever their idle time, and this is the only
-        time they are seen. Raises what the log raises, after which the own pending entries are read again, because the
+        with empty fields: the server takes them off the pending list whatever their idle time. They are noted, and
+        come with each round until their dead letter is there. Raises what the log raises, after which the own pending entries are read again, because the
         claim may have happened.
 
         Each round begins by asking who holds what. Where nobody but us does, nothing is claimed; and if more is pending
@@ -140,18 +142,20 @@ class GroupReader:
         room = min(self._free(), self._page)
         if room <= 0:
             return []
+        untold: list[bytes] = []
         try:
-            if self.claim_round_over and not await self._others_hold_any():
-                return []
+            if self.claim_round_over:
+                untold = await noted(self._commands, self.stream, self.group)
+                if not await self._others_hold_any() and not untold:
+                    return []
             busy = set(self._in_flight())
-            reply: Any = await self._commands.execute_command(
-                b"XAUTOCLAIM",
+            reply = await claim(
+                self._commands,
                 self.stream,
                 self.group,
                 self.consumer,
                 min_idle_ms,
                 self._claim_after,
-                b"COUNT",
                 room,
             )
         except RedisError:
@@ -161,7 +165,9 @@ class GroupReader:
         batch = parse_entries(self.stream, reply[1], Delivered.CLAIMED)
         batch += [
             Entry(entry.ref, {}, Delivered.CLAIMED, pending=False)
-            for entry in parse_entries(self.stream, [(gone, None) for gone in reply[2]], Delivered.CLAIMED)
+            for entry in parse_entries(
+                self.stream, [(gone, None) for gone in {*untold, *reply[2]}], Delivered.CLAIMED
+            )
         ]
         busy.update(self._in_flight())
         return self._seen([entry for entry in batch if entry.ref.entry_id not in busy])
@@ -249,6 +255,7 @@ class GroupReader:
 
     async def _read(self, count: int, after: bytes | str, *options: bytes | int) -> list[Any]:
         """The entries of our one stream; none when BLOCK ran out, which is a null reply."""
+        reach(FaultPoint.BEFORE_READ)
         reply: list[Any] | None = await self._reads.execute_command(
             b"XREADGROUP",
             b"GROUP",
@@ -261,7 +268,11 @@ class GroupReader:
             self.stream,
             after,
         )
-        return reply[0][1] if reply else []
+        if not reply or not reply[0][1]:
+            return []
+        reach(FaultPoint.AFTER_READ)
+        entries: list[Any] = reply[0][1]
+        return entries
 
     def _seen(self, batch: list[Entry]) -> list[Entry]:
         if batch:

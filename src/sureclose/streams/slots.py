@@ -14,6 +14,7 @@ from typing import Self
 import structlog
 from redis.exceptions import RedisError
 
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.streams.script import Script
 from sureclose.streams.wire import Wire, wait_set
 
@@ -75,7 +76,9 @@ class Slot:
         token = token or secrets.token_hex(16)
         names, keys = zip(*slot_keys(prefix, group, role).items(), strict=True)
         asked_at = monotonic()
+        reach(FaultPoint.BEFORE_SLOT)
         number = await _TAKE.call(wire, list(keys), [token, round(TTL_S * 1000)])
+        reach(FaultPoint.AFTER_SLOT)
         if not isinstance(number, int) or number < 1:
             raise NoSlotFree(f"all {MOST_SLOTS} slots of group {group} are taken")
         return cls(wire, keys[number - 1], names[number - 1], token, asked_at + TTL_S, monotonic)
@@ -97,7 +100,9 @@ class Slot:
     async def release(self) -> None:
         """Give the name back at once; it runs out by itself if the log can't be reached."""
         try:
+            reach(FaultPoint.BEFORE_SLOT_RELEASE)
             await _RELEASE.call(self._wire, [self._key], [self._token])
+            reach(FaultPoint.AFTER_SLOT_RELEASE)
         except RedisError as error:
             _log.warning(
                 "slot.release_failed", slot=self.name, error=str(error), remedy=f"free in {TTL_S:g} s"

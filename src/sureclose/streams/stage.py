@@ -17,10 +17,11 @@ from sureclose.streams.encode import Producer
 from sureclose.streams.entry import Entry
 from sureclose.streams.errors import LogWentBackwards
 from sureclose.streams.fields import Unreadable
+from sureclose.streams.gone import tell
 from sureclose.streams.groups import START
 from sureclose.streams.losses import Losses
 from sureclose.streams.outage import Outage
-from sureclose.streams.publish import Event, Finish, acknowledge, append, finish
+from sureclose.streams.publish import Event, Finish, acknowledge, finish
 from sureclose.streams.reader import PAGE, GroupReader
 from sureclose.streams.slots import Slot, slot_keys
 from sureclose.streams.verdict import Dead, Drop, Emit, Keep, StageVerdict
@@ -278,16 +279,14 @@ class Stage:
         return await finish(self._wire, self._source, self._group, ends)
 
     async def _report_gone(self) -> None:
-        """Dead letters of entries that are not pending any more.
-
-        No acknowledgement can guard them, so a letter whose reply is lost is written again.
-        """
+        """Dead letters of entries that are not pending any more; the note of each is what guards it."""
         while self._gone:
-            verdict = self._judge(self._gone[0])
-            for event in self._events(self._gone[0], verdict):
-                await append(self._wire, event)
+            entry = self._gone[0]
+            verdict = self._judge(entry)
+            letters = self._events(entry, verdict)
+            told = await tell(self._wire, self._source, self._group, entry.ref.entry_id, letters)
             self._gone.popleft()
-            self._observe(self.name, *_counted(verdict))
+            self._observe(self.name, *(_counted(verdict) if told else _OVERTAKEN))
 
     def _events(self, entry: Entry, verdict: StageVerdict) -> tuple[Event, ...]:
         match verdict:

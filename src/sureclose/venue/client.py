@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from sureclose.domain.market import Class
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.venue.clock import SANE_MS, Sample, VenueClock
 from sureclose.venue.codes import CODES, INVALID_TIMESTAMP
 from sureclose.venue.endpoints import ORDER, PING, TIME, Endpoint
@@ -202,7 +203,9 @@ class SignedClient:
         body = self.signer.sign(parameters).encode()
         sent_at, headers, orders = self.about_now(), _NO_HEADERS, 1
         try:
+            reach(FaultPoint.BEFORE_SEND)
             answer = await self.orders.post_form(ORDER.path, body)
+            reach(FaultPoint.AFTER_ANSWER)
             headers = answer.headers
         except NotConnected:
             orders = 0

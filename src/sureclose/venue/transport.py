@@ -1,13 +1,16 @@
 """HTTP as the venue room needs it: one request, one answer, and certainty about what was not sent."""
 
+import asyncio
 from collections.abc import Mapping
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Final, Self
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from sureclose import fault_points
+from sureclose.fault_points import FaultPoint, reach
 from sureclose.venue.errors import VenueUnreachable
 
 ORDER_ANSWER_LIMIT: Final = 256 * 1024
@@ -80,6 +83,7 @@ class Http:
                 ceil_threshold=float("inf"),
             ),
             trust_env=False,
+            trace_configs=_traces(),
             raise_for_status=False,
             requote_redirect_url=False,
         )
@@ -143,6 +147,22 @@ class Http:
                 raise NoAnswer(f"the answer exceeds {self._limit} bytes")
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _traces() -> list[aiohttp.TraceConfig]:
+    """None, unless a test watches the fault points: aiohttp alone knows when the body of an order is written."""
+    if not fault_points.watching():
+        return []
+
+    async def written(
+        _session: aiohttp.ClientSession, _trace: SimpleNamespace, _chunk: aiohttp.TraceRequestChunkSentParams
+    ) -> None:
+        """aiohttp tells it just before, and then writes without a pause."""
+        asyncio.get_running_loop().call_soon(reach, FaultPoint.AFTER_BYTES)
+
+    traces = aiohttp.TraceConfig()
+    traces.on_request_chunk_sent.append(written)
+    return [traces]
 
 
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -22,8 +22,8 @@ MUTANTS: Final = (
         name="sends although the gate said no",
         rule="I1",
         file="services/closing.py",
-        old="        reach(FaultPoint.AFTER_GATE)\n        if verdict is not Verdict.OK:\n",
-        new="        reach(FaultPoint.AFTER_GATE)\n        if verdict is Verdict.BUSY:\n",
+        old="        if verdict is not Verdict.OK:\n            return await self._refused_at_gate(",
+        new="        if verdict is Verdict.BUSY:\n            return await self._refused_at_gate(",
         tests=(_CLOSING + "test_what_the_gate_refuses_is_not_sent",),
     ),
     Mutant(
@@ -119,8 +119,11 @@ MUTANTS: Final = (
         name="sends although another close has an order in flight",
         rule="I4",
         file="services/closing.py",
-        old="        reach(FaultPoint.AFTER_GATE)\n        if verdict is not Verdict.OK:\n",
-        new="        reach(FaultPoint.AFTER_GATE)\n        if verdict is not Verdict.OK and verdict is not Verdict.BUSY:\n",
+        old="        if verdict is not Verdict.OK:\n            return await self._refused_at_gate(",
+        new=(
+            "        if verdict is not Verdict.OK and verdict is not Verdict.BUSY:\n"
+            "            return await self._refused_at_gate("
+        ),
         tests=(
             "tests/services/test_engine.py::test_after_a_restart_the_close_whose_order_is_in_flight_comes_first",
         ),
