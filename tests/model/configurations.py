@@ -19,10 +19,12 @@ _ALL: Final = {
 }
 """Every fault but the loss of the log's tail, as often as the bound allows in all."""
 
+_TWO: Final = Bounds(name="two halves", position=4, fractions=("0.5", "0.5"), faults=_HANDS, most=1)
+
 SHORT: Final = (
     Bounds(name="a full close", position=2, fractions=("1",), faults=_ALL, most=2, foreign=(-1, 1)),
     Bounds(name="half a position", position=2, fractions=("0.5",), faults=_ALL, most=1, foreign=(-1, 1)),
-    Bounds(name="two halves", position=4, fractions=("0.5", "0.5"), faults=_HANDS, most=1),
+    _TWO,
     Bounds(
         name="a decision that is there twice, position closed by others",
         position=2,
@@ -128,8 +130,6 @@ FULL: Final = (
 def _one(faults: dict[Fault, int], most: int, fraction: str = "1", foreign: tuple[int, ...] = ()) -> Bounds:
     return Bounds(name="mutant", position=2, fractions=(fraction,), faults=faults, most=most, foreign=foreign)
 
-
-_TWO: Final = Bounds(name="mutant", position=4, fractions=("0.5", "0.5"), faults=_HANDS, most=1)
 
 BREAKS: Final[dict[Mutant, tuple[str, Bounds]]] = {
     Mutant.NO_EPOCH: ("I6", _one({Fault.STOP: 1}, 1)),

@@ -28,11 +28,10 @@ def test_a_deliberate_break_of_the_protocol_is_found(mutant: Mutant) -> None:
     assert found.moves, "the way there is told"
 
 
-@pytest.mark.parametrize(
-    "bounds", [bounds for _, bounds in BREAKS.values()], ids=[m.name.lower() for m in BREAKS]
-)
-def test_nothing_is_found_where_nothing_is_broken(bounds: Bounds) -> None:
-    """Else a mutant would be found for a reason that is not its own."""
+@pytest.mark.parametrize("mutant", [one for one, (_, bounds) in BREAKS.items() if bounds not in SHORT])
+def test_nothing_is_found_where_nothing_is_broken(mutant: Mutant) -> None:
+    """Else a mutant would be found for a reason that is not its own. The short bounds are searched above."""
+    _, bounds = BREAKS[mutant]
     assert search(bounds).broken is None
 
 
