@@ -72,9 +72,9 @@ FULL: Final = (
         name="a full close, others and lagging reads",
         position=2,
         fractions=("1",),
-        faults={Fault.FOREIGN: 9, Fault.LAG: 9, Fault.NEWS: 9, Fault.PARTIAL: 9, Fault.ANSWER: 9},
+        faults={Fault.FOREIGN: 9, Fault.LAG: 9, Fault.ANSWER: 1},
         most=3,
-        foreign=(-2, -1, 1),
+        foreign=(-1, 1),
     ),
     Bounds(
         name="two halves, one fault of any kind",
