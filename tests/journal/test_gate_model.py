@@ -1,4 +1,8 @@
-"""The scripts against a small model of them, on a thousand random histories of two processes and a log that forgets."""
+"""The scripts against a small model of them, on random histories of two processes and a log that forgets.
+
+``make test`` draws some hundreds, ``python -m tests.model --histories`` ten thousand. The search of ``tests/model`` asks this
+same model, so what it finds is said of the scripts.
+"""
 
 import os
 from collections.abc import AsyncIterator, Awaitable
