@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
@@ -88,13 +88,20 @@ def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
 class Process:
     """One process in a session, and so a group, of its own; its output goes to files."""
 
-    def __init__(self, arguments: list[str], settings: Mapping[str, str], folder: Path, name: str) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        settings: Mapping[str, str],
+        folder: Path,
+        name: str,
+        program: Sequence[str] = (SURECLOSE,),
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.out = folder / f"{name}-{token()}.out"
         self.err = self.out.with_suffix(".err")
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self._child = subprocess.Popen(
-                [SURECLOSE, *arguments],
+                [*program, *arguments],
                 env=environment(settings),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -106,6 +113,10 @@ class Process:
     @property
     def pid(self) -> int:
         return self._child.pid
+
+    @property
+    def has_ended(self) -> bool:
+        return self._child.poll() is not None
 
     @property
     def told(self) -> str:
@@ -365,6 +376,11 @@ class Exchange:
             "POST", "/fapi/v1/order", symbol=symbol, side=side, type="MARKET", quantity=f"{quantity:f}"
         )
         return answer
+
+    async def amount(self, symbol: str) -> Decimal:
+        """The position, by a version of the read that has no fault."""
+        rows = await self.signed("GET", "/fapi/v3/positionRisk", symbol=symbol)
+        return sum((Decimal(row["positionAmt"]) for row in rows), Decimal(0))
 
     async def update_time(self, symbol: str) -> int:
         rows = await self.signed("GET", "/fapi/v2/positionRisk", symbol=symbol)
