@@ -56,6 +56,8 @@ class Deployment:
         self.world = world
         self.diary = diary
         self.replicas = [Replica(number, link) for number, link in enumerate(links)]
+        self.tending: asyncio.Task[None]
+        """``tend``, for whoever has to know when it fails."""
         self.armed: list[Armed] = []
         self.clock_steps: list[tuple[int, int]] = []
         """When the exchange's clock was set (ms of ours), and how far off it was from then on (ms)."""
@@ -202,7 +204,7 @@ async def deployed(folder: Path, diary: Diary, *, seed: int) -> AsyncIterator[De
             ]
             world = await opened.enter_async_context(beside(venue, server.url, folder, SETTINGS))
             deployment = Deployment(world, server, links, diary, seed=seed)
-            tending = asyncio.create_task(deployment.tend(), name="tend")
+            deployment.tending = tending = asyncio.create_task(deployment.tend(), name="tend")
             try:
                 await deployment.all_up()
                 yield deployment

@@ -28,7 +28,7 @@ class Monkeys:
         self.chance = random.Random(f"monkeys:{seed}")
         self._gap_s = gap_s
         self._deck: list[str] = []
-        self._acting: set[asyncio.Task[None]] = set()
+        self._acts: list[asyncio.Task[None]] = []
 
     async def rage(self) -> None:
         """For ever; each act of the deck comes once before the weights count."""
@@ -40,12 +40,14 @@ class Monkeys:
                 self._deck = [name for name, (weight, _) in ACTS.items() for _ in range(weight)]
                 self.chance.shuffle(self._deck)
             act: asyncio.Task[None] = asyncio.create_task(ACTS[self._deck.pop()][1](self))
-            self._acting.add(act)
-            act.add_done_callback(self._acting.discard)
+            self._acts.append(act)
 
     async def rest(self) -> None:
-        """What is under way ends; nothing stays stopped, lossy or faulty, and the clock stays where it is."""
-        await asyncio.gather(*self._acting)
+        """What is under way ends; nothing stays stopped, lossy or faulty, and the clock stays where it is.
+
+        Raises what an act failed with: an act that was not done proves nothing.
+        """
+        await asyncio.gather(*self._acts)
         for replica in self.deployment.replicas:
             replica.link.calm()
         await control(self.deployment.world.exchange, "DELETE", "faults")

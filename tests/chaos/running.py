@@ -4,7 +4,7 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -26,7 +26,7 @@ QUIET_S: Final = (int(QUICK["VENUE__RECV_WINDOW_MS"]) + int(QUICK["EXECUTION__MA
 """Without a new order or trade at the exchange, before anything is counted: longer than window and margin."""
 PATIENCE_S: Final = 90.0
 """For one outcome. Outages overlap, but none lasts longer than ten seconds."""
-GAP_S: Final = 2.5
+GAP_S: Final = 3.0
 RATE: Final = Decimal("0.01")
 
 
@@ -63,25 +63,23 @@ async def run(
             helpers.append(asyncio.create_task(_tell(producer, diary), name="progress"))
         producing = asyncio.create_task(producer.produce(_markets(deployment)), name="producer")
         try:
-            await asyncio.wait([*helpers, producing], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            for one in (*helpers, producing):
-                if one.done():
-                    one.result()
+            await _unless_failed(asyncio.sleep(seconds), *helpers, deployment.tending)
             helpers[0].cancel()
             strikes = await deployment.strikes()
             await monkeys.rest()
-            await producing
+            await _unless_failed(producing, deployment.tending)
             records = await _quiet(deployment)
         finally:
             for helper in (*helpers, producing):
                 helper.cancel()
             await asyncio.gather(*helpers, producing, return_exceptions=True)
             await teller.aclose()
-        await keep_journal(deployment.world, folder / "journal.jsonl")
         fates: Counter[str] = Counter()
         for replica in deployment.replicas:
             fates.update(replica.link.fates)
         judged = judge(producer.episodes, records, deployment.clock_steps)
+        if judged.violations or producer.given_up:
+            await keep_journal(deployment.world, folder / "journal.jsonl")
         return Report(
             seed=seed,
             seconds=round(seconds),
@@ -92,6 +90,17 @@ async def run(
             lines={**dict(sorted(fates.items())), "unanswered to the producer": teller.unanswered},
             strikes=strikes,
         )
+
+
+async def _unless_failed(
+    awaited: Coroutine[None, None, None] | asyncio.Task[None], *helpers: asyncio.Task[None]
+) -> None:
+    """Until it is done; a helper that ends before has failed."""
+    task = asyncio.ensure_future(awaited)
+    done, _ = await asyncio.wait([task, *helpers], return_when=asyncio.FIRST_COMPLETED)
+    for one in done:
+        one.result()
+    assert task in done, "a helper ended too early"
 
 
 def _markets(deployment: Deployment) -> Sequence[Market]:
