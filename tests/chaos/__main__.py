@@ -10,6 +10,7 @@ import tempfile
 from decimal import Decimal
 from pathlib import Path
 
+import structlog
 import uvloop
 
 from tests.chaos.report import PAGE, Report, table, write
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--page", action="store_true", help="put the run's row into docs/chaos.md")
     parser.add_argument("--keep", action="store_true", help="records and logs of a run that held, too")
     asked = parser.parse_args()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     folder = Path(tempfile.mkdtemp(prefix=f"sureclose-chaos-{asked.seed}-"))
     report = uvloop.run(_run(folder, asked))
     found = report.as_dict()
