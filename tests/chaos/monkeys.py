@@ -1,6 +1,7 @@
 """Who breaks things: one act after the other, drawn from a deck that a seed has shuffled."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Coroutine
 from typing import Final
@@ -14,6 +15,10 @@ CLOCK_OFF_MS: Final = 150
 LONGEST_STOP_S: Final = 8.0
 """Longer than the lease and the window of an order."""
 LONGEST_LOG_STOP_S: Final = 2.0
+PATIENT: Final = 0.7
+"""The share of kills and stops that wait for work to be done first."""
+WORK: Final = 10
+LONGEST_WAIT_S: Final = 10.0
 LONGEST_PAUSE_S: Final = 1.5
 """Until who was killed is started again."""
 
@@ -21,10 +26,16 @@ Act = Callable[["Monkeys"], Coroutine[None, None, None]]
 
 
 class Monkeys:
-    """Acts overlap: a replica is killed while the log stands still."""
+    """Acts overlap: a replica is killed while the log stands still.
 
-    def __init__(self, deployment: Deployment, seed: int, gap_s: float) -> None:
+    Who is dead can't be killed, so most kills wait until some closes have ended since the last one; ``ended`` says how many
+    have. The order of the acts depends on the seed alone.
+    """
+
+    def __init__(self, deployment: Deployment, seed: int, gap_s: float, ended: Callable[[], int]) -> None:
         self.deployment = deployment
+        self._ended = ended
+        self._ended_at_kill = 0
         self.chance = random.Random(f"monkeys:{seed}")
         self._gap_s = gap_s
         self._deck: list[str] = []
@@ -39,8 +50,19 @@ class Monkeys:
             if not self._deck:
                 self._deck = [name for name, (weight, _) in ACTS.items() for _ in range(weight)]
                 self.chance.shuffle(self._deck)
-            act: asyncio.Task[None] = asyncio.create_task(ACTS[self._deck.pop()][1](self))
+            name = self._deck.pop()
+            if name.startswith(("kill", "stop")) and self.chance.random() < PATIENT:
+                await self._work_is_done()
+            act: asyncio.Task[None] = asyncio.create_task(ACTS[name][1](self))
             self._acts.append(act)
+
+    async def _work_is_done(self) -> None:
+        """Some closes have ended since the last kill that waited, or it is time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_WAIT_S):
+                while self._ended() < self._ended_at_kill + WORK:
+                    await asyncio.sleep(0.05)
+        self._ended_at_kill = self._ended()
 
     async def rest(self) -> None:
         """What is under way ends; nothing stays stopped, lossy or faulty, and the clock stays where it is.

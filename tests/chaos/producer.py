@@ -85,6 +85,8 @@ class Producer:
         self._patience_s = patience_s
         self.episodes: list[Episode] = []
         self.given_up: list[str] = []
+        self.ended = 0
+        """Plans that have an outcome."""
 
     async def produce(self, markets: Sequence[Market]) -> None:
         await asyncio.gather(*(self._work(market) for market in markets))
@@ -158,6 +160,7 @@ class Producer:
             await self._publish(episode, market, plan, fields, wish=wish)
         result = await self._watch.outcome(plan.name, self._patience_s)
         plan.outcome = outcome_text(result.fields)
+        self.ended += 1
 
     async def _publish(
         self, episode: Episode, market: Market, plan: Plan, fields: Fields, *, wish: bool

@@ -26,7 +26,7 @@ QUIET_S: Final = (int(QUICK["VENUE__RECV_WINDOW_MS"]) + int(QUICK["EXECUTION__MA
 """Without a new order or trade at the exchange, before anything is counted: longer than window and margin."""
 PATIENCE_S: Final = 90.0
 """For one outcome. Outages overlap, but none lasts longer than ten seconds."""
-GAP_S: Final = 3.0
+GAP_S: Final = 1.5
 RATE: Final = Decimal("0.01")
 
 
@@ -57,7 +57,7 @@ async def run(
             patience_s=patience_s,
         )
         await deployment.arm(rate)
-        monkeys = Monkeys(deployment, seed, gap_s)
+        monkeys = Monkeys(deployment, seed, gap_s, lambda: producer.ended)
         helpers = [asyncio.create_task(monkeys.rage(), name="monkeys")]
         if aloud:
             helpers.append(asyncio.create_task(_tell(producer, diary), name="progress"))
@@ -132,6 +132,5 @@ async def _quiet(deployment: Deployment) -> Records:
 async def _tell(producer: Producer, diary: Diary) -> None:
     while True:
         await asyncio.sleep(5)
-        plans = [plan for episode in producer.episodes for plan in episode.plans]
-        ended = sum(bool(plan.outcome) for plan in plans)
-        sys.stderr.write(f"{len(plans)} asked for, {ended} ended, {diary.counts.total()} acts\n")
+        asked = sum(len(episode.plans) for episode in producer.episodes)
+        sys.stderr.write(f"{asked} asked for, {producer.ended} ended, {diary.counts.total()} acts\n")
