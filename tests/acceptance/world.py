@@ -14,11 +14,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -85,6 +85,35 @@ def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
 # Processes ---------------------------------------------------------------------------------------------------------
 
 
+class Child(Protocol):
+    """What is asked of a process that was started, as ``subprocess.Popen`` has it."""
+
+    pid: int
+    returncode: int | Any
+
+    def poll(self) -> int | None: ...
+
+    def wait(self) -> int: ...
+
+
+Begin = Callable[[list[str], dict[str, str], Path, Path], Child]
+"""Starts ``sureclose`` with arguments and an environment; its output goes to the second path, and a ``.err`` beside."""
+
+
+def popen(arguments: list[str], env: dict[str, str], folder: Path, output: Path) -> Child:
+    """As a shell would start it."""
+    with output.open("wb") as out, output.with_suffix(".err").open("wb") as err:
+        return subprocess.Popen(
+            [SURECLOSE, *arguments],
+            env=env,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
+
+
 class Process:
     """One process in a session, and so a group, of its own; its output goes to files."""
 
@@ -94,21 +123,12 @@ class Process:
         settings: Mapping[str, str],
         folder: Path,
         name: str,
-        program: Sequence[str] = (SURECLOSE,),
+        begin: Begin = popen,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.out = folder / f"{name}-{token()}.out"
         self.err = self.out.with_suffix(".err")
-        with self.out.open("wb") as out, self.err.open("wb") as err:
-            self._child = subprocess.Popen(
-                [*program, *arguments],
-                env=environment(settings),
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-            )
+        self._child = begin(arguments, environment(settings), folder, self.out)
 
     @property
     def pid(self) -> int:
@@ -594,7 +614,15 @@ def decision(held: Held | str, plan_id: str, **more: str) -> Fields:
 class World:
     """An external log, an exchange of its own, and as many executors as a test starts."""
 
-    def __init__(self, folder: Path, exchange: Exchange, producer: Producer, more: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        exchange: Exchange,
+        producer: Producer,
+        more: Mapping[str, str],
+        begin: Begin = popen,
+    ) -> None:
+        self._begin = begin
         self.folder = folder
         self.exchange = exchange
         self.log = producer
@@ -614,7 +642,7 @@ class World:
 
     def run(self, *arguments: str, **settings: str) -> Process:
         """Start ``sureclose run``; it may not be up yet."""
-        process = Process(["run", *arguments], self.settings | settings, self.folder, "run")
+        process = Process(["run", *arguments], self.settings | settings, self.folder, "run", self._begin)
         self.runs.append(process)
         return process
 
@@ -636,11 +664,15 @@ class World:
 
 @contextlib.asynccontextmanager
 async def beside(
-    opened: Exchange, log_url: str, folder: Path, settings: Mapping[str, str] = QUICK
+    opened: Exchange,
+    log_url: str,
+    folder: Path,
+    settings: Mapping[str, str] = QUICK,
+    begin: Begin = popen,
 ) -> AsyncIterator[World]:
     """A deployment on a log and an exchange that others use too: its streams and symbols are its own."""
     producer = Producer(log_url, f"{token()}:quantum:stream:")
-    found = World(folder, opened, producer, settings)
+    found = World(folder, opened, producer, settings, begin)
     try:
         yield found
     finally:

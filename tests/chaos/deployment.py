@@ -5,7 +5,6 @@ import contextlib
 import os
 import random
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from sureclose.streams.embedded import EmbeddedServer
-from tests.acceptance.world import QUICK, Process, World, beside, eventually, exchange
+from tests.acceptance.world import QUICK, Begin, Child, Process, World, beside, eventually, exchange, popen
 from tests.chaos.diary import Diary
 from tests.chaos.link import Link
 from tests.faults.staging import control
@@ -29,7 +28,7 @@ MAX_AGE_S: Final = 900
 SETTINGS: Final = {**QUICK, "VENUE__COUNT_LIMITS": "false", "EXECUTION__MAX_AGE_S": str(MAX_AGE_S)}
 TEND_S: Final = 0.05
 UP_S: Final = 60.0
-_WRONG_CLOCK: Final = Path(__file__).with_name("wrong_clock.py")
+_WRONG_CLOCK: Final = Path(__file__).with_name("wrong_clock")
 
 
 @dataclass
@@ -101,7 +100,7 @@ class Deployment:
             self.world.settings | settings,
             folder / f"replica-{replica.number}",
             "run",
-            (sys.executable, str(_WRONG_CLOCK), f"{self._seed}:{self._born}"),
+            _with_wrong_clock(f"{self._seed}:{self._born}"),
         )
         replica.due, replica.stopped = 0.0, False
         self.world.runs.append(replica.process)
@@ -185,6 +184,18 @@ class Deployment:
             )
 
         await eventually("all replicas are up", up, UP_S)
+
+
+def _with_wrong_clock(seed: str) -> Begin:
+    """Starts a process as a shell would, on a machine with another wall clock."""
+
+    def begin(arguments: list[str], env: dict[str, str], folder: Path, output: Path) -> Child:
+        path = [str(_WRONG_CLOCK), *filter(None, [env.get("PYTHONPATH")])]
+        return popen(
+            arguments, env | {"PYTHONPATH": os.pathsep.join(path), "CHAOS_CLOCK": seed}, folder, output
+        )
+
+    return begin
 
 
 @contextlib.asynccontextmanager
