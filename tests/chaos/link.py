@@ -20,6 +20,8 @@ class Weather(StrEnum):
     """Connections end before a request is passed on, or after it and before the reply."""
     SLOW = "slow"
     """Pieces wait, in both directions."""
+    STALE = "stale"
+    """Requests wait for seconds, and are passed on when nobody waits for their replies any more."""
     MUTE = "mute"
     """Connections stay and are silent from now on, also those that are made now."""
 
@@ -30,6 +32,7 @@ class Fate(StrEnum):
     REQUEST_LOST = "request lost"
     REPLY_LOST = "reply lost"
     LATE = "late"
+    STALE = "stale"
     SILENT = "silent"
 
 
@@ -37,10 +40,12 @@ _RATES: Final = {
     Weather.FAIR: {Fate.REQUEST_LOST: 0.0003, Fate.REPLY_LOST: 0.0003, Fate.LATE: 0.001},
     Weather.LOSSY: {Fate.REQUEST_LOST: 0.03, Fate.REPLY_LOST: 0.03, Fate.LATE: 0.02},
     Weather.SLOW: {Fate.LATE: 0.3},
+    Weather.STALE: {Fate.STALE: 0.1},
     Weather.MUTE: {Fate.SILENT: 1.0},
 }
 """How likely each fate is, for each piece."""
-_LONGEST_DELAY_S: Final = 0.25
+_DELAYS_S: Final = {Fate.LATE: (0.001, 0.25), Fate.STALE: (0.8, 4.0)}
+"""The patience of a client of ours is one second."""
 
 
 class Link(LossyProxy):
@@ -78,7 +83,7 @@ class Link(LossyProxy):
         silent = False
         try:
             while data := await self._read(reader):
-                fate = await self._meets(Fate.REQUEST_LOST)
+                fate = await self._meets(Fate.REQUEST_LOST, Fate.STALE, Fate.LATE, Fate.SILENT)
                 if fate is Fate.REQUEST_LOST:
                     break
                 # After one lost piece the rest of a connection would make no sense.
@@ -95,7 +100,7 @@ class Link(LossyProxy):
         silent = False
         try:
             while data := await self._read(up_reader):
-                fate = await self._meets(Fate.REPLY_LOST)
+                fate = await self._meets(Fate.REPLY_LOST, Fate.LATE, Fate.SILENT)
                 if fate is Fate.REPLY_LOST:
                     break
                 silent = silent or fate is Fate.SILENT
@@ -111,15 +116,14 @@ class Link(LossyProxy):
         except ConnectionError:
             return b""
 
-    async def _meets(self, loss: Fate) -> Fate | None:
-        """What happens to the next piece, where ``loss`` is the way to lose it in this direction."""
+    async def _meets(self, *possible: Fate) -> Fate | None:
+        """What happens to the next piece, of what can happen in its direction."""
         if self.still:
             return None
         for fate, rate in _RATES[self._weather].items():
-            possible = fate in {loss, Fate.LATE, Fate.SILENT}
-            if possible and self._chance.random() < rate:
+            if fate in possible and self._chance.random() < rate:
                 self.fates[fate] += 1
-                if fate is Fate.LATE:
-                    await asyncio.sleep(self._chance.uniform(0.001, _LONGEST_DELAY_S))
+                if fate in _DELAYS_S:
+                    await asyncio.sleep(self._chance.uniform(*_DELAYS_S[fate]))
                 return fate
         return None

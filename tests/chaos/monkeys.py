@@ -144,7 +144,8 @@ async def _stop_log(monkeys: Monkeys) -> None:
 
 def _weather(weather: Weather) -> Act:
     async def act(monkeys: Monkeys) -> None:
-        replica, seconds = monkeys.anyone(), monkeys.chance.uniform(0.5, 4)
+        seconds, of_leader = monkeys.chance.uniform(0.5, 4), monkeys.chance.random() < 0.6
+        replica = (await monkeys.deployment.leader() if of_leader else None) or monkeys.anyone()
         monkeys.note(f"{weather} line", replica=replica.number, seconds=seconds)
         replica.link.turns(weather)
         await asyncio.sleep(seconds)
@@ -184,6 +185,7 @@ ACTS: Final[dict[str, tuple[int, Act]]] = {
     "stop the log": (2, _stop_log),
     "lossy line": (5, _weather(Weather.LOSSY)),
     "slow line": (2, _weather(Weather.SLOW)),
+    "stale line": (4, _weather(Weather.STALE)),
     "mute line": (2, _weather(Weather.MUTE)),
     "cut line": (3, _cut),
     "set the venue's clock": (4, _step_clock),
