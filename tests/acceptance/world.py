@@ -140,6 +140,10 @@ class Process:
         return self._child.pid
 
     @property
+    def has_ended(self) -> bool:
+        return self._child.poll() is not None
+
+    @property
     def told(self) -> str:
         """What it said on standard error so far."""
         return self.err.read_text()
@@ -407,6 +411,11 @@ class Exchange:
             "POST", "/fapi/v1/order", symbol=symbol, side=side, type="MARKET", quantity=f"{quantity:f}"
         )
         return answer
+
+    async def amount(self, symbol: str) -> Decimal:
+        """The position, by a version of the read that has no fault."""
+        rows = await self.signed("GET", "/fapi/v3/positionRisk", symbol=symbol)
+        return sum((Decimal(row["positionAmt"]) for row in rows), Decimal(0))
 
     async def update_time(self, symbol: str) -> int:
         rows = await self.signed("GET", "/fapi/v2/positionRisk", symbol=symbol)

@@ -115,10 +115,10 @@ def effects(story: Story, wanted: Wanted) -> list[str]:
             wrong.append(f"the {side} position is {story.positions.get(side, ZERO)} and should be {left}")
     if len(story.sent) < wanted.least_sent:
         wrong.append(f"{len(story.sent)} orders arrived and the scenario needs {wanted.least_sent}")
-    return wrong + _safety(story)
+    return wrong + safety(story)
 
 
-def _safety(story: Story) -> list[str]:
+def safety(story: Story) -> list[str]:
     """What holds of every order of ours, whatever was asked."""
     wrong = []
     ids = [one["params"]["newClientOrderId"] for one in story.sent]

@@ -151,12 +151,7 @@ class Storm:
             if one is None:
                 continue
             self.rounds.append(one)
-            free.put_nowait((market, await self._position(market)))
-
-    async def _position(self, market: Market) -> Decimal:
-        """By a version of the read that has no fault."""
-        rows = await self.world.exchange.signed("GET", "/fapi/v3/positionRisk", symbol=market.symbol)
-        return sum((Decimal(row["positionAmt"]) for row in rows), Decimal(0))
+            free.put_nowait((market, await self.world.exchange.amount(market.symbol)))
 
     async def _close(self, market: Market, put: Decimal, held: Decimal, part: str) -> Round | None:
         """Ask, perhaps twice, and wait. A plan without an outcome is a violation, and its symbol is left as it is."""
@@ -191,8 +186,8 @@ def summary(storm: Storm, strikes: Counter[str], violations: list[str], seconds:
             sorted(Counter(len(one.result["order_ids"].split(",")) for one in storm.rounds).items())
         ),
         "ms_to_outcome": {
-            "p50": _quantile(took, 0.5),
-            "p99": _quantile(took, 0.99),
+            "p50": quantile(took, 0.5),
+            "p99": quantile(took, 0.99),
             "max": took[-1] if took else 0,
         },
         "slowest": {
@@ -204,7 +199,7 @@ def summary(storm: Storm, strikes: Counter[str], violations: list[str], seconds:
     }
 
 
-def _quantile(ordered: Sequence[int], share: float) -> int:
+def quantile(ordered: Sequence[int], share: float) -> int:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0
 
 
@@ -252,11 +247,11 @@ async def storm(
         books = Book(await world.exchange.records())
         plans = {one.plan_id: len(watch.results(one.plan_id)) for one in found.rounds}
         violations = [*found.lost, *verdict(found.rounds, books, plans)]
-        await _keep_journal(world, folder / "journal.jsonl")
+        await keep_journal(world, folder / "journal.jsonl")
         return summary(found, strikes, violations, time.monotonic() - began)
 
 
-async def _keep_journal(world: World, file: Path) -> None:
+async def keep_journal(world: World, file: Path) -> None:
     """All records, as lines of JSON."""
     async with Redis.from_url(world.log.url, decode_responses=True) as client:
         entries: Any = await client.xrange(f"{world.log.prefix}sureclose:paper:main:journal")

@@ -39,10 +39,29 @@ class Book:
         self.orders: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self.trades: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self.positions = {row["symbol"]: Decimal(row["positionAmt"]) for row in records._books["positions"]}
+        self.requests: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         for order in records._books["orders"]:
             self.orders[order["symbol"]].append(order)
         for trade in records._books["trades"]:
             self.trades[trade["symbol"]].append(trade)
+        for request in records._books["requests"]:
+            self.requests[request["params"].get("symbol", "")].append(request)
+
+    def of(self, symbol: str) -> Records:
+        """One symbol's part of the books."""
+        position = {
+            "symbol": symbol,
+            "positionSide": "BOTH",
+            "positionAmt": f"{self.positions.get(symbol, Decimal(0)):f}",
+        }
+        return Records(
+            {
+                "orders": self.orders[symbol],
+                "trades": self.trades[symbol],
+                "positions": [position],
+                "requests": self.requests[symbol],
+            }
+        )
 
 
 def verdict(rounds: Sequence[Round], books: Book, results: Mapping[str, int]) -> list[str]:
@@ -81,7 +100,7 @@ def _round(
 ) -> list[str]:
     """Nothing, if all of the target was executed by our orders, or the venue itself took the position away."""
     target = (abs(held) * one.part / one.step).to_integral_value(ROUND_DOWN) * one.step
-    taken = {order["orderId"]: cause for order in orders if (cause := _cause(order["clientOrderId"]))}
+    taken = {order["orderId"]: cause for order in orders if (cause := cause_of(order["clientOrderId"]))}
     by_venue = sum((Decimal(row["qty"]) for row in trades if row["orderId"] in taken), Decimal(0))
     rows = [{"symbol": one.symbol, "positionSide": "BOTH", "positionAmt": f"{after:f}"}]
     books = Records({"orders": orders, "trades": trades, "positions": rows, "requests": []})
@@ -98,6 +117,6 @@ def _round(
     return [*effects(story, wanted), *beliefs(story, [claim])]
 
 
-def _cause(client_order_id: str) -> str:
+def cause_of(client_order_id: str) -> str:
     """Why the venue made this order; empty for everybody else's."""
     return next((cause for prefix, cause in _VENUE.items() if client_order_id.startswith(prefix)), "")

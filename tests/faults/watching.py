@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, NamedTuple
 
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from tests.acceptance.world import Fields, Records, World, eventually
@@ -76,7 +77,7 @@ class Watch:
     # Our streams -----------------------------------------------------------------------------------------------------
 
     def results(self, plan_id: str) -> list[Result]:
-        """All that was published of the plan so far."""
+        """All that was published so far of the plan, or of the intent that it came from."""
         return list(self._results[plan_id])
 
     def facts(self, plan_id: str) -> list[dict[str, Any]]:
@@ -106,6 +107,10 @@ class Watch:
                 except RedisTimeoutError:
                     # The loop stood still while other tests had the processor; by its ids the read loses nothing.
                     continue
+                except RedisConnectionError:
+                    # The log was killed, and is on its way back or missed by whoever waits for an outcome.
+                    await asyncio.sleep(BLOCK_MS / 1000)
+                    continue
                 for name, entries in found or []:
                     for entry_id, fields in entries:
                         self._note(name.removeprefix(prefix), entry_id, fields)
@@ -115,7 +120,9 @@ class Watch:
 
     def _note(self, stream: str, entry_id: str, fields: Fields) -> None:
         if stream == _RESULTS:
-            self._results[fields["plan_id"]].append(Result(int(entry_id.partition("-")[0]), fields))
+            result = Result(int(entry_id.partition("-")[0]), fields)
+            for name in {fields["plan_id"], fields.get("intent_id", "")}:
+                self._results[name].append(result)
             return
         body = json.loads(fields["body"])
         self._facts[body["plan_id"]].append({**body["fact"], "at": body["at"], "hash": fields["hash"]})
