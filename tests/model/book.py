@@ -44,7 +44,7 @@ class Hand:
         self._seen = len(self._close.facts) if same else -1
 
     def append(self) -> tuple[str, Log]:
-        said = self.model.append(self._held, PLANS[self.plan], self._seen)
+        said = self.model.append(self._held, PLANS[self.plan], self._seen, 0)
         return said, self._after(said, self.closing.unwritten)
 
     def gate(self, attempt: int, sending: int) -> tuple[str, Log]:
@@ -55,12 +55,12 @@ class Hand:
             model.frozen = False
         if self._broken is Mutant.NO_FLIGHT:
             model.flight = ""
-        said = model.gate(self._held, PLANS[self.plan], self._seen, attempt)
+        said = model.gate(self._held, PLANS[self.plan], self._seen, attempt, 0)
         return said, self._after(said, (*self.closing.unwritten, sending))
 
     def publish(self, ended: int, state: str) -> tuple[str, Log]:
         """With the acknowledgement of the entry that was judged."""
-        said = self.model.publish(self._held, PLANS[self.plan], self._seen, state)
+        said = self.model.publish(self._held, PLANS[self.plan], self._seen, state, 0)
         log = self._after(said, (*self.closing.unwritten, ended))
         return said, acknowledge(log, (self.closing.judged,)) if said == OK else log
 
