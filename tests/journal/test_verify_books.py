@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from sureclose.domain.facts import Seen
+from sureclose.domain.facts import Seen, Sending
 from sureclose.journal.checking import books
 from sureclose.journal.checking.books import BooksUnreadable
+from sureclose.journal.checking.case import Bounds
 from sureclose.journal.checking.findings import Against, Rule
 from sureclose.journal.checking.stored import Stored
 from tests.domain.drivers import History
@@ -75,6 +76,17 @@ def test_an_order_that_is_not_as_its_record_says_is_told(
 ) -> None:
     ledger.ours[0].update(change)
     assert rules(close, ledger) == {rule}
+
+
+def test_an_order_may_be_stamped_as_late_as_proof_of_death_waits(
+    history: History, close: Stored, ledger: Ledger
+) -> None:
+    """A venue checks the window when a request comes, and stamps the order when it has got to it (A3)."""
+    sending = next(fact for fact in history.journal.facts if isinstance(fact, Sending))
+    ledger.ours[0]["time"] = sending.deadline + Bounds().margin
+    assert rules(close, ledger) == set()
+    ledger.ours[0]["time"] += 1
+    assert rules(close, ledger) == {Rule.I1}
 
 
 def test_an_order_on_the_other_side_is_told(close: Stored, ledger: Ledger) -> None:

@@ -30,6 +30,7 @@ class Wanted:
     words: Sequence[str]
     pairs: int | None
     seed: int
+    at_once: int
 
 
 def main() -> int:
@@ -37,8 +38,9 @@ def main() -> int:
     parser.add_argument("words", nargs="*", help="only first crashes at points with one of these; no page")
     parser.add_argument("--pairs", type=int, help="so many pairs, drawn by the seed; all by default")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--at-once", type=int, default=30, help="stories under way; fewer on a busy machine")
     asked = parser.parse_args()
-    wanted = Wanted(asked.words, asked.pairs, asked.seed)
+    wanted = Wanted(asked.words, asked.pairs, asked.seed, asked.at_once)
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="sureclose-matrix-"))
     found, pairs = asyncio.run(_played(wanted, folder))
@@ -71,12 +73,12 @@ async def _played(wanted: Wanted, folder: Path) -> tuple[list[Played], Pairs]:
             for story, crash in singles()
             if not wanted.words or any(word in crash.point for word in wanted.words)
         ]
-        found = await _rounds("crash", chosen, server.tcp_url, folder)
+        found = await _rounds("crash", chosen, server.tcp_url, folder, wanted.at_once)
         reachable = [pair for one in _first_of_each(found) for pair in pairs_of(one)]
         drawn = reachable
         if wanted.pairs is not None and wanted.pairs < len(reachable):
             drawn = random.Random(wanted.seed).sample(reachable, wanted.pairs)
-        played = await _rounds("pair", drawn, server.tcp_url, folder)
+        played = await _rounds("pair", drawn, server.tcp_url, folder, wanted.at_once)
         return found, Pairs(len(reachable), played, wanted.seed)
     finally:
         await server.stop()
@@ -87,13 +89,13 @@ def _first_of_each(found: Sequence[Played]) -> list[Played]:
 
 
 async def _rounds(
-    what: str, chosen: Sequence[tuple[Story, tuple[Crash, ...]]], log_url: str, folder: Path
+    what: str, chosen: Sequence[tuple[Story, tuple[Crash, ...]]], log_url: str, folder: Path, at_once: int
 ) -> list[Played]:
     """Some at once, on an exchange of its own for every round."""
     played: list[Played] = []
     for start in range(0, len(chosen), ROUND):
         here = folder / f"{what}-{start}"
-        async with Playground(log_url, here) as ground:
+        async with Playground(log_url, here, at_once) as ground:
             tasks = [asyncio.create_task(ground.play(*one)) for one in chosen[start : start + ROUND]]
             for task in tasks:
                 played.append(await task)

@@ -142,10 +142,10 @@ class Keeper:
 class Playground:
     """One exchange, one log and one nursery, for many stories that each have streams and symbols of their own."""
 
-    def __init__(self, log_url: str, folder: Path) -> None:
+    def __init__(self, log_url: str, folder: Path, at_once: int = AT_ONCE) -> None:
         self._log_url = log_url
         self._folder = folder
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._room = asyncio.Semaphore(at_once)
         self._stack = contextlib.AsyncExitStack()
         self._opened: Exchange | None = None
 

@@ -52,7 +52,8 @@ def _differs(attempt: Attempt, order: BookOrder, bounds: Bounds) -> Iterator[str
     kind = "MARKET" if sending.limit_price is None else "LIMIT"
     if order.type not in {"", kind}:
         yield f"is of type {order.type}, and SENDING says {kind}"
-    earliest, latest = sending.timestamp - bounds.clock_error, sending.deadline
+    # What came in time may be stamped a moment later (A3); for as long as that, proof of death waits.
+    earliest, latest = sending.timestamp - bounds.clock_error, sending.deadline + bounds.margin
     # Where the time of acceptance is not told, it was not later than the last change.
     too_late = order.time > latest
     too_early = not sending.rebuilt and (order.time or order.update_time) < earliest
