@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import time
 from collections.abc import Awaitable
@@ -157,6 +158,32 @@ async def _log_dies_under_its_host(_: str, folder: Path) -> None:
         judged(await deployment.exchange.records(), held)
 
 
+async def _disk_full_under_its_host(_: str, folder: Path) -> None:
+    """A server that can't write its file ends, and so does each that is started, until there is room again."""
+    async with hosted(folder) as deployment:
+        run = await deployment.start()
+        await deployment.exchange.list_markets()
+        await deployment.log.ballast(2_000_000)
+        [file] = (deployment.data / "log" / "appendonlydir").glob("*.incr.aof")
+        server = _below(run, "valkey-server")
+        held, plan_id = await deployment.exchange.open(), token()
+        await deployment.exchange.fault("answer_delayed", held.symbol, ms=300)
+        await deployment.log.add("apply.result", decision(held, plan_id))
+        full = (file.stat().st_size + 100, resource.RLIM_INFINITY)
+        for pid in (run.pid, server):  # what is started from now on has the limit of who starts it
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, full)
+
+        async def again() -> bool | None:
+            return run.told.count("host_child_died") >= 3 or None
+
+        await eventually("the server ends as often as it is started", again, 60, told=lambda: run.told)
+        assert "AOF" in await run.says("host_child_died")
+        resource.prlimit(run.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        assert (await deployment.log.outcome(plan_id, 60))["outcome"] == "FLAT"
+        judged(await deployment.exchange.records(), held)
+        assert len(await deployment.log.outcomes(plan_id)) == 1
+
+
 async def _exchange_dies_under_its_host(_: str, folder: Path) -> None:
     """It comes back with its books, at the address that it had."""
     async with hosted(folder) as deployment:
@@ -269,6 +296,12 @@ async def test_a_run_whose_own_log_dies_starts_it_again_and_says_so(under_way: A
     await under_way
 
 
+async def test_a_run_whose_own_log_has_no_room_on_the_disk_goes_on_when_there_is_room(
+    under_way: Awaitable[None],
+) -> None:
+    await under_way
+
+
 async def test_a_run_whose_own_exchange_dies_starts_it_again_at_its_address(
     under_way: Awaitable[None],
 ) -> None:
@@ -295,6 +328,7 @@ SCENARIOS: Final[Scenarios] = {
     "test_a_holder_that_stands_still_at_its_orders_doubles_nothing": _holder_stopped_between_gate_and_order,
     "test_sigterm_finishes_what_is_under_way_exits_0_and_loses_nothing": _asked_to_end,
     "test_a_run_whose_own_log_dies_starts_it_again_and_says_so": _log_dies_under_its_host,
+    "test_a_run_whose_own_log_has_no_room_on_the_disk_goes_on_when_there_is_room": _disk_full_under_its_host,
     "test_a_run_whose_own_exchange_dies_starts_it_again_at_its_address": _exchange_dies_under_its_host,
     "test_a_killed_host_leaves_no_orphan": _killed_host,
     "test_a_killed_host_has_a_successor_and_its_close_is_flat_in_the_budget": _attached_to_a_killed_host,

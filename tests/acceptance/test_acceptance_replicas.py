@@ -169,7 +169,7 @@ async def _free_ports(log_url: str, folder: Path) -> None:
         assert "is in use by another process" in refused.told
 
 
-async def _everything_killed(_: str, folder: Path) -> None:
+async def _everything_killed(_log_url: str, folder: Path) -> None:
     """Ten times: log, exchange and all processes at once, in mid-close, and a start of all at once. No hand."""
     chance = random.Random(7)
     async with hosted(folder) as deployment:

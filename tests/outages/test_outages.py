@@ -5,8 +5,11 @@ Judged by the exchange: each close has one effective order, however often it was
 
 import asyncio
 import signal
+import statistics
+import time
 from typing import Final
 
+import aiohttp
 import pytest
 
 from tests.acceptance.world import eventually
@@ -199,4 +202,21 @@ async def test_what_was_trimmed_is_said_both_what_was_delivered_and_what_was_not
     found = {check["name"]: check for check in (await site.health())["checks"]}["reads.execution"]
     assert found["status"] == "warn"
     assert "3 entries were trimmed before they were read" in found["detail"]
+    await site.well()
+
+
+async def test_incident_86_a_log_that_stands_still_starves_nobody(site: Site) -> None:
+    """No call blocks the process: it answers at once, while every command to the log hangs."""
+    site.mark()
+    site.server.signal(signal.SIGSTOP)
+    took = []
+    async with aiohttp.ClientSession() as client:
+        for _ in range(21):
+            began = time.monotonic()
+            async with client.get(f"{site.address}/ping") as answer:
+                assert await answer.text() == "pong"
+            took.append(time.monotonic() - began)
+            await asyncio.sleep(0.05)
+    site.server.signal(signal.SIGCONT)
+    assert statistics.median(took) < 0.5, took
     await site.well()

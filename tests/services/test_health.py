@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.services.checks import Check, Level
@@ -285,3 +286,17 @@ def test_ready_says_whether_the_lease_is_held_or_stood_by_for(health: Health, cl
     assert check(health.ready(well(clock.now)), "lease").detail == "held"
     standing_by = health.ready(well(clock.now, lease=LeaseState.STANDING_BY))
     assert check(standing_by, "lease").detail.startswith("standing by")
+
+
+def test_a_log_that_takes_no_writes_is_a_failure_though_it_answers(health: Health, clock: Clock) -> None:
+    report = health.report(well(clock.now, log_refusal="command not allowed when used memory > 'maxmemory'"))
+    assert report.status is Status.FAILING
+    assert check(report, "log").detail.startswith("takes no writes: command not allowed")
+
+
+def test_what_was_trimmed_unread_is_no_calm(health: Health, clock: Clock) -> None:
+    found = stage(clock.now)
+    lossy = replace(found, health=replace(found.health, trimmed_unread=3))
+    report = health.report(well(clock.now, stages={"execution": lossy}))
+    assert report.status is Status.DEGRADED
+    assert "3 entries were trimmed before they were read" in check(report, "reads.execution").detail

@@ -31,7 +31,7 @@ class LogAccessDenied(LogProblem):
     """The log at {url} refuses our credentials, or a command that we need: {why}.
 
     Check user and password in redis.url, and the user's rights: XREADGROUP, XACK, XADD, XAUTOCLAIM, XPENDING, XINFO,
-    XGROUP, EVALSHA, SCRIPT LOAD, TYPE, GET, SET, SADD, SREM, SMEMBERS, SISMEMBER, INFO.
+    XGROUP, EVALSHA, SCRIPT LOAD, TYPE, EXISTS, GET, SET, SADD, SREM, SMEMBERS, SISMEMBER, TIME, INFO.
     """
 
 
