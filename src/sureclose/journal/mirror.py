@@ -40,7 +40,6 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
     written: int = 0
     epoch: int = 0
-    run_id: str = ""
     authority: Authority | None = None
 
 

@@ -139,8 +139,14 @@ class Continuity:
         known = self._fence.memory
         if self._fence.damaged:
             return f"what was known of the log can't be read: {self._fence.damaged}"
+        another_run = lineage.run_id not in {"", report.run_id}
         if not known.id:
-            return suspicion
+            # Nothing is known here that could prove a restart to be a plain one.
+            return (
+                "the log's server was started anew, and nothing is known of it here"
+                if another_run
+                else suspicion
+            )
         if not lineage.id:
             return "the log has no identity any more: it was emptied, or is another one"
         if known.id not in {lineage.id, *lineage.before}:
@@ -149,7 +155,7 @@ class Continuity:
             return f"the log has {lineage.written} writes, and had acknowledged {known.written}"
         if lineage.epoch < known.epoch:
             return f"the log's epoch is {lineage.epoch}, and {known.epoch} was given out"
-        if report.run_id != known.run_id and known.id == lineage.id and not self._is_plain(report):
+        if another_run and not self._is_plain(report):
             return (
                 "the log's server is another one, or was started anew without a proof that it kept everything"
             )
@@ -166,7 +172,8 @@ class Continuity:
             await self._wire.execute_command(b"HSETNX", self._keys.log, "id", secrets.token_hex(16))
             lineage = await read_lineage(self._wire, self._keys)
             identity = lineage.id
-        self._fence.adopt(identity, lineage.written, report.run_id)
+        await self._wire.execute_command(b"HSET", self._keys.log, "run", report.run_id)
+        self._fence.adopt(identity, lineage.written)
         reach(LossPoint.AFTER_MIRROR)
         return True
 
@@ -289,6 +296,7 @@ class Continuity:
             self._keys,
             held,
             identity=identity,
+            run_id=report.run_id,
             before=[name for name in (*lineage.before, lineage.id, known.id) if name],
             found=found,
             orphans=orphans,
@@ -296,7 +304,7 @@ class Continuity:
             event=event,
         )
         reach(LossPoint.AFTER_RECONCILED)
-        self._fence.adopt(identity, written, report.run_id)
+        self._fence.adopt(identity, written)
         return True
 
     async def _asked(self, question: Callable[[], Awaitable[_Found]], over: asyncio.Event) -> _Found | None:
