@@ -22,11 +22,11 @@ class FaultPoint(StrEnum):
 class LossPoint(StrEnum):
     """The steps after a loss of the log, in their order."""
 
-    BEFORE_ADOPTION = "before_adoption"
-    AFTER_ADOPTION = "after_adoption"
     BEFORE_RECONCILED = "before_reconciled"
     AFTER_RECONCILED = "after_reconciled"
     AFTER_MIRROR = "after_mirror"
+    BEFORE_ADOPTION = "before_adoption"
+    AFTER_ADOPTION = "after_adoption"
 
 
 _CRASH_AT = os.environ.get("SURECLOSE_CRASH_AT", "")
