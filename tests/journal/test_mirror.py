@@ -86,8 +86,10 @@ def test_a_damaged_mirror_is_no_empty_one(tmp_path: Path, file: str) -> None:
     fence = Fence(mirror(tmp_path))
     assert fence.damaged
     fence.reign(9)
+    assert Fence(mirror(tmp_path)).damaged, "who dies now leaves no false one"
     fence.adopt(OTHER, 1)
     assert not fence.damaged
+    assert Fence(mirror(tmp_path)).memory == fence.memory
 
 
 def test_a_torn_count_of_another_time_is_said_too(tmp_path: Path) -> None:

@@ -283,6 +283,28 @@ async def test_within_a_reign_the_loss_ends_it(machine: Machine, loss: str) -> N
     assert "writes" in await machine.continuity.watch(machine.wire)
 
 
+async def test_a_damaged_mirror_means_frozen_and_compared(machine: Machine) -> None:
+    await machine.granted()
+    memory = next(machine.folder.glob("*.json"))
+    memory.write_bytes(b"{")
+    await machine.again().reign()
+    assert len(machine.venue.asked_at) == 1
+    assert "can't be read" in (await machine.frozen())["reason"]
+    assert (await machine.events()).count("AUTHORITY_FREEZE") == 1
+
+
+async def test_a_suspicion_outlives_a_reign_that_ended_before_the_comparison(machine: Machine) -> None:
+    await machine.granted()
+    machine.continuity.suspect("ids went backwards")
+    machine.over.set()
+    lineage = await machine.continuity.look(machine.wire)
+    assert not await machine.continuity.secure(Lease("one", 1), lineage, machine.over)
+    machine.over.clear()
+    await machine.reign()
+    await machine.reign()
+    assert len(machine.venue.asked_at) == 1
+
+
 async def test_orders_are_read_from_before_the_newest_record(machine: Machine) -> None:
     """Without any record, as far back as an approval may be valid."""
     await machine.granted()

@@ -79,7 +79,7 @@ class Fence:
             self.damaged = str(error)
             return
         if kept.id != own.id:
-            if kept.epoch >= own.epoch:
+            if kept.id and kept.epoch >= own.epoch:
                 self.memory = kept
             return
         self.memory = Memory(
@@ -129,6 +129,7 @@ class Fence:
             self._mirror.close()
 
     def _keep(self, memory: Memory) -> None:
-        if memory != self.memory and self._mirror is not None:
+        """A mirror that is damaged stays so until the log was made whole: who dies before that leaves no false one."""
+        if memory != self.memory and self._mirror is not None and not self.damaged:
             self._mirror.keep(memory)
         self.memory = memory

@@ -110,7 +110,7 @@ class Continuity:
         trigger = self._trigger(lineage, report)
         self._fence.reign(held.epoch)
         self._run_id = report.run_id
-        if await self._asked(lambda: self._guard_authority(trigger), over) is None:
+        if await self._asked(lambda: self._guard_authority(self._wire, trigger), over) is None:
             return False
         if trigger:
             return await self._reconcile(trigger, held, report, over)
@@ -127,7 +127,7 @@ class Continuity:
         if lineage.id != known.id or lineage.written < known.written:
             return f"the log has {lineage.written} writes as {lineage.id or 'nobody'}, of {known.written} as {known.id}"
         self._fence.acknowledged(lineage.written)
-        await self._guard_authority("")
+        await self._guard_authority(wire, "")
         await asyncio.to_thread(self._fence.sync)
         return ""
 
@@ -135,7 +135,7 @@ class Continuity:
 
     def _trigger(self, lineage: Lineage, report: LogReport) -> str:
         """Why the log has to be compared with the venue; empty when it provably need not be."""
-        suspicion, self._suspicion = self._suspicion, ""
+        suspicion = self._suspicion
         known = self._fence.memory
         if self._fence.damaged:
             return f"what was known of the log can't be read: {self._fence.damaged}"
@@ -174,15 +174,19 @@ class Continuity:
             identity = lineage.id
         await self._wire.execute_command(b"HSET", self._keys.log, "run", report.run_id)
         self._fence.adopt(identity, lineage.written)
+        self._alarms.clear(AlarmKind.LOG_LOST, "log")
         reach(LossPoint.AFTER_MIRROR)
         return True
 
     # Authority -----------------------------------------------------------------------------------------------------
 
-    async def _guard_authority(self, trigger: str) -> bool:
+    async def _guard_authority(self, wire: Wire, trigger: str) -> bool:
         """Grant and freeze of log and mirror agree, or the log's are newer, or the account is frozen."""
         kept = self._fence.memory.authority
-        found = authority.recorded(await authority.standing(self._wire, self._keys))
+        found = authority.recorded(await authority.standing(wire, self._keys))
+        if kept is None and self._fence.damaged:
+            await self._freeze(wire, "what was known of authority can't be read", trigger, found.revision + 1)
+            return True
         if kept is None or found.revision > kept.revision:
             if found.recorded:
                 self._fence.authorise(found)
@@ -195,10 +199,10 @@ class Continuity:
             why = f"the log's authority record is revision {found.revision}, and {kept.revision} was known"
         else:
             why = f"the log's authority record of revision {found.revision} is not the one that was known"
-        await self._freeze(why, trigger, kept.revision + 1)
+        await self._freeze(wire, why, trigger, kept.revision + 1)
         return True
 
-    async def _freeze(self, why: str, trigger: str, revision: int) -> None:
+    async def _freeze(self, wire: Wire, why: str, trigger: str, revision: int) -> None:
         now = self._clock.now()
         record = {
             "scope": "exit",
@@ -212,9 +216,9 @@ class Continuity:
             "AUTHORITY_FREEZE", record, self._wiring.producer, now, self._wiring.rules.mode
         )
         events = self._wiring.streams.full(StreamName.AUTHORITY_EVENTS)
-        if await authority.freeze(self._wire, self._keys, events, record=record, event=event):
+        if await authority.freeze(wire, self._keys, events, record=record, event=event):
             log.critical("frozen", why=why, trigger=trigger, remedy=_UNFREEZE)
-        self._fence.authorise(authority.recorded(await authority.standing(self._wire, self._keys)))
+        self._fence.authorise(authority.recorded(await authority.standing(wire, self._keys)))
 
     # What was lost -------------------------------------------------------------------------------------------------
 
@@ -304,6 +308,7 @@ class Continuity:
             event=event,
         )
         reach(LossPoint.AFTER_RECONCILED)
+        self._suspicion = ""
         self._fence.adopt(identity, written)
         return True
 
