@@ -247,7 +247,7 @@ def test_no_exception_is_swallowed_whole() -> None:
 def test_only_the_venue_writes_an_order_and_only_the_close_engine_sends_one() -> None:
     """I1: there is one door to the venue, and it stands behind the gate."""
     makers = {module.path for module in INSIDE for _, call in module.calls() if call == "ReducingOrder"}
-    assert makers == {"services/closing.py"}
+    assert makers == {"services/posting.py"}
     senders = {
         module.path
         for module in INSIDE

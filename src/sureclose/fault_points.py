@@ -24,6 +24,7 @@ class FaultPoint(StrEnum):
     AFTER_BOOTSTRAP = "after_bootstrap"
     BEFORE_LEASE = "before_lease"
     AFTER_LEASE = "after_lease"
+    AFTER_MIRROR = "after_mirror"
     BEFORE_RESUME = "before_resume"
     AFTER_RESUME = "after_resume"
     BEFORE_RENEWAL = "before_renewal"
@@ -102,7 +103,6 @@ class FaultPoint(StrEnum):
     # After a loss of the log: it is compared with the venue, and what was lost becomes an attempt again.
     BEFORE_RECONCILED = "before_reconciled"
     AFTER_RECONCILED = "after_reconciled"
-    AFTER_MIRROR = "after_mirror"
     BEFORE_ADOPTION = "before_adoption"
     AFTER_ADOPTION = "after_adoption"
 
@@ -115,15 +115,6 @@ SEGMENT_POINTS: Final = (
     FaultPoint.AFTER_ANCHOR,
 )
 """The steps by which finished closes leave the log."""
-LOSS_POINTS: Final = (
-    FaultPoint.BEFORE_RECONCILED,
-    FaultPoint.AFTER_RECONCILED,
-    FaultPoint.AFTER_MIRROR,
-    FaultPoint.BEFORE_ADOPTION,
-    FaultPoint.AFTER_ADOPTION,
-)
-"""The steps that only a loss of the log leads to; the mirror is written at every start as well."""
-
 
 CRASHED: Final = 137
 """The exit code of a process that ended itself here."""

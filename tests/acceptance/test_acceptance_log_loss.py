@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sureclose.fault_points import FaultPoint
 from tests.acceptance.servers import Server
 from tests.acceptance.world import (
     Exchange,
@@ -23,6 +24,7 @@ from tests.acceptance.world import (
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
+CRASHED = 137
 ACCOUNT = "sureclose:paper:main:"
 
 
@@ -48,6 +50,19 @@ class Close:
         assert outcome["executed"] == "True"
         assert Decimal(outcome["filled_qty"]) == Decimal(order["executedQty"])
         assert abs(Decimal(outcome["position_before"])) == abs(self.held.amount)
+
+
+async def killed_on_the_way(world: World) -> None:
+    """The executor dies around the record of a comparison, and around a rebuilding; the next one goes on from there."""
+    for point in (
+        FaultPoint.BEFORE_RECONCILED,
+        FaultPoint.AFTER_RECONCILED,
+        FaultPoint.BEFORE_ADOPTION,
+        FaultPoint.AFTER_ADOPTION,
+    ):
+        process = world.run(SURECLOSE_CRASH_AT=point)
+        assert await process.ended(40) == CRASHED
+        await world.log.release()
 
 
 @contextlib.asynccontextmanager
@@ -224,8 +239,15 @@ async def test_a_log_set_back_to_an_older_copy_executes_nothing_twice(tmp_path: 
         await reconnected(world)
         assert await world.log.outcomes(asked[0].plan_id) == []
         if not alive:
+            missing = await world.command("reconcile", "--json")
+            assert missing.code == 1
+            assert missing.document["same"] is False
+            named = {order["plan_id"] for order in missing.document["missing"]}
+            assert {close.plan_id for close in asked} <= named
+            await killed_on_the_way(world)
             process = world.run()
-        await process.says("log_reconciled", 40)
+        else:
+            await process.says("log_reconciled", 40)
         for close in asked:
             await close.done(world)
         assert await frozen(world) == {}, "the copy has the authority record that was known"
@@ -233,3 +255,7 @@ async def test_a_log_set_back_to_an_older_copy_executes_nothing_twice(tmp_path: 
         await again.ask(world)
         await again.done(world)
         await old.done(world)
+        verified = await world.command("verify", "--venue", "--json")
+        assert verified.code == 0, verified
+        whole = await world.command("reconcile", "--json")
+        assert (whole.code, whole.document["missing"]) == (0, []), whole

@@ -613,6 +613,10 @@ class Producer:
         owner: str | None = await self._client.hget(self.prefix + "sureclose:paper:main:lease", "owner")
         return None if owner is None else int(owner.split(":")[1])
 
+    async def release(self) -> None:
+        """Let the lease of a dead process run out at once."""
+        await self._client.delete(self.prefix + "sureclose:paper:main:lease")
+
     async def open_plans(self) -> list[str]:
         """The closes that the journal holds unfinished."""
         plans: list[str] = await self._client.zrange(self.prefix + "sureclose:paper:main:open", 0, -1)

@@ -255,7 +255,7 @@ class Pair:
 
     async def do_relearn(self, owner: str) -> None:
         """The process has compared the log with the venue, and takes it as it is."""
-        self.processes[owner].fence.adopt("", self.model.written, "")
+        self.processes[owner].fence.adopt("", self.model.written)
 
     async def do_orphan(self, plan: str, attempt: int) -> None:
         self.model.orphans.add((plan, attempt))

@@ -60,7 +60,7 @@ async def test_no_script_writes_to_a_log_that_is_not_the_one_that_was(
     desk: Desk, fence: Fence, script: str, loss: str
 ) -> None:
     await desk.do("HSET", desk.keys.log, "id", ID)
-    fence.adopt(ID, 0, "run")
+    fence.adopt(ID, 0)
     await desk.publish(await desk.admit(), ended(OutcomeKind.PARKED))
     assert fence.memory.written == 2
     match loss:
@@ -73,13 +73,13 @@ async def test_no_script_writes_to_a_log_that_is_not_the_one_that_was(
     before = await desk.everything()
     assert await called(desk, script) == Verdict.LOG_LOST
     assert await desk.everything() == before
-    fence.adopt("", 0, "run")
+    fence.adopt("", 0)
     assert await called(desk, script) == Verdict.OK, "it was the loss, and nothing else"
 
 
 async def test_an_answer_that_did_not_come_is_not_known_and_is_no_loss(desk: Desk, fence: Fence) -> None:
     await desk.admit()
-    fence.adopt("", 0, "run")
+    fence.adopt("", 0)
     assert await called(desk, "gate") == Verdict.OK
     assert fence.memory.written == 2
 
@@ -130,6 +130,7 @@ async def test_what_a_reconciliation_found_stands_in_the_log(desk: Desk) -> None
             desk.lease,
             identity=OTHER,
             before=[ID],
+            run_id="run",
             found=found,
             orphans=[lost],
             events=f"{desk.prefix}authority.events",
@@ -138,7 +139,7 @@ async def test_what_a_reconciliation_found_stands_in_the_log(desk: Desk) -> None
 
     assert await joined() == 6
     lineage = await read_lineage(desk.wire, desk.keys)
-    assert (lineage.id, lineage.before, lineage.written) == (OTHER, (ID,), 6)
+    assert (lineage.id, lineage.before, lineage.written, lineage.run_id) == (OTHER, (ID,), 6, "run")
     assert await desk.journal.orphans() == {lost.client_order_id: lost}
     assert await last_found(desk.wire, desk.keys) == found
     await desk.do("DEL", desk.keys.lease)

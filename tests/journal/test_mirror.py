@@ -20,7 +20,7 @@ def mirror(folder: Path, address: str = ADDRESS) -> Mirror:
 def reigning(folder: Path, epoch: int = 1, written: int = 0) -> Fence:
     fence = Fence(mirror(folder))
     fence.reign(epoch)
-    fence.adopt(ID, written, "run")
+    fence.adopt(ID, written)
     return fence
 
 
@@ -61,7 +61,7 @@ def test_one_who_wakes_up_late_does_not_write_over_its_successor(tmp_path: Path)
 def test_counts_of_a_log_before_are_not_those_of_the_one_after(tmp_path: Path) -> None:
     fence = reigning(tmp_path, written=1000)
     fence.acknowledged(1001)
-    fence.adopt(OTHER, 7, "run")
+    fence.adopt(OTHER, 7)
     assert Fence(mirror(tmp_path)).memory.written == 7
     fence.acknowledged(8)
     assert Fence(mirror(tmp_path)).memory.written == 8
@@ -86,8 +86,10 @@ def test_a_damaged_mirror_is_no_empty_one(tmp_path: Path, file: str) -> None:
     fence = Fence(mirror(tmp_path))
     assert fence.damaged
     fence.reign(9)
-    fence.adopt(OTHER, 1, "run")
+    assert Fence(mirror(tmp_path)).damaged, "who dies now leaves no false one"
+    fence.adopt(OTHER, 1)
     assert not fence.damaged
+    assert Fence(mirror(tmp_path)).memory == fence.memory
 
 
 def test_a_torn_count_of_another_time_is_said_too(tmp_path: Path) -> None:
@@ -115,7 +117,7 @@ def test_a_torn_count_of_another_time_is_said_too(tmp_path: Path) -> None:
 )
 def test_only_a_log_that_goes_on_from_what_is_known_is_followed(lineage: Lineage, follows: bool) -> None:
     fence = Fence()
-    fence.adopt(ID, 10, "run")
+    fence.adopt(ID, 10)
     assert fence.follow(lineage) is follows
     assert fence.memory.written == (lineage.written if follows else 10)
 
@@ -147,7 +149,7 @@ def test_whoever_comes_next_knows_of_every_answer(
             assert process.memory.epoch == epoch
             epoch, holder = epoch + 1, number
             process.reign(epoch)
-            process.adopt(ID, written, "run")
+            process.adopt(ID, written)
         elif act == "write" and number == holder:
             written += 1
             processes[number].acknowledged(written)

@@ -82,6 +82,12 @@ PROCESS: Final = (
         "waits until the lease has run out and takes it under a higher epoch",
         ALL_OF_IT,
     ),
+    Row(
+        FaultPoint.AFTER_MIRROR,
+        "the lease; in the data folder, what this machine knows of the log",
+        "makes sure of the log again",
+        ((ALL_OF_IT, 1),),
+    ),
     *_around("resume", "the lease", "the lease", "reads the open closes from their index again", ALL_OF_IT),
     *_around(
         "renewal",
@@ -252,6 +258,45 @@ PUBLISH: Final = _around(
     (FLAT_ALREADY, 2),
     then_after="finds the outcome and does nothing",
 )
+_ARCHIVED: Final = (
+    "tests/journal/test_archive.py::test_a_crash_at_each_step_converges_to_one_segment_and_an_empty_log"
+)
+_KILLED: Final = "tests/acceptance/test_acceptance_log_loss.py::killed_on_the_way"
+_KEPT: Final = "finished closes, in the log"
+_ANEW: Final = "writes the segment anew; a file that is not anchored counts for nothing"
+SEGMENT: Final = (
+    Row(FaultPoint.BEFORE_SEGMENT, _KEPT, _ANEW, elsewhere=_ARCHIVED),
+    Row(FaultPoint.AFTER_SEGMENT, _KEPT + "; a file without its name", _ANEW, elsewhere=_ARCHIVED),
+    Row(FaultPoint.AFTER_SEGMENT_NAMED, _KEPT + "; the file", _ANEW, elsewhere=_ARCHIVED),
+    Row(FaultPoint.BEFORE_ANCHOR, _KEPT + "; the file, read back", _ANEW, elsewhere=_ARCHIVED),
+    Row(
+        FaultPoint.AFTER_ANCHOR,
+        "the anchor, and what is left of the ids; the closes have left the log, in one script",
+        "goes on with the next segment",
+        elsewhere=_ARCHIVED,
+    ),
+)
+LOSS: Final = (
+    Row(
+        FaultPoint.BEFORE_RECONCILED,
+        "a log that lacks something",
+        "waits and compares again",
+        elsewhere=_KILLED,
+    ),
+    Row(
+        FaultPoint.AFTER_RECONCILED,
+        "the log's new identity, and the orders that it had lost",
+        "knows the log by an identity before it, and goes on",
+        elsewhere=_KILLED,
+    ),
+    *(
+        Row(point, durable, "finds the order among the lost ones, or as an attempt", elsewhere=_KILLED)
+        for point, durable in (
+            (FaultPoint.BEFORE_ADOPTION, "an order among those that were lost"),
+            (FaultPoint.AFTER_ADOPTION, "the attempt that it was, in the place of the lost order"),
+        )
+    ),
+)
 PARTS: Final[dict[str, tuple[Row, ...]]] = {
     "The process: who may execute, and what is taken up": PROCESS,
     "The stages: a name to read under, entries, and their ends": STAGES,
@@ -263,6 +308,8 @@ PARTS: Final[dict[str, tuple[Row, ...]]] = {
     "6 Resolve": RESOLVE,
     "7 Confirm": CONFIRM,
     "8 Publish": PUBLISH,
+    "Afterwards: finished closes go to a segment": SEGMENT,
+    "After a loss of the log": LOSS,
 }
 ROWS: Final = tuple(row for rows in PARTS.values() for row in rows)
 HOWS: Final = ("exit", "kill")

@@ -369,4 +369,13 @@ async def test_what_another_version_keeps_is_let_alone(world: World) -> None:
 
 def test_what_needs_a_person_at_once_is_critical() -> None:
     critical = {kind for kind in AlarmKind if AlarmLevel.of(kind) is AlarmLevel.CRITICAL}
-    assert critical == {"PARKED", "BREACH", "BLIND", "DEAD_TASK", "UNPROTECTED", "EXPIRED_OPEN"}
+    assert critical == {
+        "PARKED",
+        "BREACH",
+        "BLIND",
+        "DEAD_TASK",
+        "UNPROTECTED",
+        "EXPIRED_OPEN",
+        "LOG_LOST",
+        "ORPHAN",
+    }

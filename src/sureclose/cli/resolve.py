@@ -11,7 +11,7 @@ from sureclose.cli.options import Options
 from sureclose.cli.session import actor, opened
 from sureclose.domain.ids import plain
 from sureclose.domain.settlement import Unsettled
-from sureclose.journal.store import Fenced
+from sureclose.journal.store import Fenced, Verdict
 from sureclose.operate.resolve import NotParked, Parked, look
 from sureclose.operate.resolve import resolve as settle
 from sureclose.operate.session import Session
@@ -44,7 +44,13 @@ def resolve(options: Options, plan_id: str | None, reason: str, *, yes: bool, as
                 return exits.fail(Exit.ERROR, "nothing was changed; --yes settles it without asking")
             try:
                 report = await settle(session, parked, actor=actor(), reason=reason)
-            except Fenced:
+            except Fenced as fenced:
+                if fenced.verdict is Verdict.LOG_LOST:
+                    return exits.fail(
+                        Exit.ERROR,
+                        "the log is not the one that is known here, or lacks writes: `sureclose reconcile` shows what; "
+                        "the executor makes it whole, then settle it again",
+                    )
                 return exits.fail(Exit.ERROR, f"plan {plan_id} was settled by somebody else just now")
             if as_json:
                 exits.print_json(msgspec.to_builtins(report))

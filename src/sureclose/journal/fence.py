@@ -18,17 +18,22 @@ class Lineage(msgspec.Struct, frozen=True):
     before: tuple[str, ...]
     written: int
     epoch: int
+    run_id: str = ""
+    """The run of the server in which somebody last made sure of it."""
 
 
 async def read_lineage(wire: Wire, keys: Keys) -> Lineage:
     """Ask the log who it is."""
-    identity, before, written = await wire.execute_command(b"HMGET", keys.log, "id", "before", "written")
+    identity, before, written, run_id = await wire.execute_command(
+        b"HMGET", keys.log, "id", "before", "written", "run"
+    )
     epoch = await wire.execute_command(b"GET", keys.epoch)
     return Lineage(
         id=(identity or b"").decode(),
         before=tuple((before or b"").decode().split()),
         written=int(written or 0),
         epoch=int(epoch or 0),
+        run_id=(run_id or b"").decode(),
     )
 
 
@@ -74,14 +79,13 @@ class Fence:
             self.damaged = str(error)
             return
         if kept.id != own.id:
-            if kept.epoch >= own.epoch:
+            if kept.id and kept.epoch >= own.epoch:
                 self.memory = kept
             return
         self.memory = Memory(
             id=own.id,
             written=max(own.written, kept.written),
             epoch=max(own.epoch, kept.epoch),
-            run_id=kept.run_id or own.run_id,
             authority=kept.authority or own.authority,
         )
 
@@ -104,10 +108,10 @@ class Fence:
         """Somebody else may hold the lease; what this process hears from now on it keeps to itself."""
         self._reign = 0
 
-    def adopt(self, identity: str, written: int, run_id: str) -> None:
+    def adopt(self, identity: str, written: int) -> None:
         """From now on this is the log, as it stands."""
         self.damaged = ""
-        self._keep(msgspec.structs.replace(self.memory, id=identity, written=written, run_id=run_id))
+        self._keep(msgspec.structs.replace(self.memory, id=identity, written=written))
         if self._mirror is not None and self._reign:
             self._mirror.count(identity, self._reign, written)
 
@@ -125,6 +129,7 @@ class Fence:
             self._mirror.close()
 
     def _keep(self, memory: Memory) -> None:
-        if memory != self.memory and self._mirror is not None:
+        """A mirror that is damaged stays so until the log was made whole: who dies before that leaves no false one."""
+        if memory != self.memory and self._mirror is not None and not self.damaged:
             self._mirror.keep(memory)
         self.memory = memory

@@ -40,7 +40,6 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
     written: int = 0
     epoch: int = 0
-    run_id: str = ""
     authority: Authority | None = None
 
 
@@ -69,12 +68,16 @@ class Mirror:
         return msgspec.structs.replace(memory, written=max(memory.written, self._counted(memory.id)))
 
     def keep(self, memory: Memory) -> None:
-        """Remember it durably before anything is done on its strength. What another process knows beyond it stays."""
+        """Remember it durably before anything is done on its strength. What another process knows beyond it stays.
+
+        Whoever keeps something after a damage has made sure of the log, so what was damaged goes.
+        """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        damaged = False
         try:
             before = self.read()
         except MirrorDamaged:
-            before = Memory()
+            before, damaged = Memory(), True
         memory = msgspec.structs.replace(
             memory,
             epoch=max(memory.epoch, before.epoch),
@@ -91,6 +94,9 @@ class Mirror:
         new.replace(self._memory)
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            if damaged:
+                self.close()
+                self._counts.unlink(missing_ok=True)
             os.fsync(folder)
         finally:
             os.close(folder)

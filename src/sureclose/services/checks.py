@@ -104,6 +104,11 @@ def log(vitals: Vitals) -> Check:
     return Check("log", Level.FAIL, detail, "check that its server runs and that redis.url names it")
 
 
+_SURE: Final = (
+    "wait; continuity_lost in the log of the process says why, and `sureclose reconcile` what is missing"
+)
+
+
 def reads(name: str, stage: StageVitals | None, rules: HealthRules, started_at: float, now: float) -> Check:
     """Reads that succeed, now: counters that stand still prove nothing (incident 14)."""
     title = f"reads.{name}"
@@ -113,6 +118,8 @@ def reads(name: str, stage: StageVitals | None, rules: HealthRules, started_at: 
         )
     if stage.waits is Waits.STANDING_BY:
         return Check(title, Level.OK, "stands by: the lease is another's")
+    if stage.waits is Waits.MAKING_SURE:
+        return Check(title, Level.WARN, "compares the log with the venue", _SURE)
     failing_since, last_read_at = stage.health.failing_since, stage.health.last_read_at
     if failing_since is not None:
         age = now - failing_since
@@ -141,6 +148,8 @@ def reading(name: str, stage: StageVitals | None) -> Check:
     title = f"reads.{name}"
     if stage is not None and stage.waits is Waits.STANDING_BY:
         return Check(title, Level.OK, "stands by: the lease is another's")
+    if stage is not None and stage.waits is Waits.MAKING_SURE:
+        return Check(title, Level.FAIL, "compares the log with the venue", _SURE)
     if stage is None or stage.health.consumer is None:
         return Check(title, Level.FAIL, "has no consumer name yet", "wait; the log names who holds the slots")
     if stage.health.failing_since is not None:

@@ -110,7 +110,7 @@ class Continuity:
         trigger = self._trigger(lineage, report)
         self._fence.reign(held.epoch)
         self._run_id = report.run_id
-        if await self._asked(lambda: self._guard_authority(trigger), over) is None:
+        if await self._asked(lambda: self._guard_authority(self._wire, trigger), over) is None:
             return False
         if trigger:
             return await self._reconcile(trigger, held, report, over)
@@ -127,7 +127,7 @@ class Continuity:
         if lineage.id != known.id or lineage.written < known.written:
             return f"the log has {lineage.written} writes as {lineage.id or 'nobody'}, of {known.written} as {known.id}"
         self._fence.acknowledged(lineage.written)
-        await self._guard_authority("")
+        await self._guard_authority(wire, "")
         await asyncio.to_thread(self._fence.sync)
         return ""
 
@@ -135,12 +135,18 @@ class Continuity:
 
     def _trigger(self, lineage: Lineage, report: LogReport) -> str:
         """Why the log has to be compared with the venue; empty when it provably need not be."""
-        suspicion, self._suspicion = self._suspicion, ""
+        suspicion = self._suspicion
         known = self._fence.memory
         if self._fence.damaged:
             return f"what was known of the log can't be read: {self._fence.damaged}"
+        another_run = lineage.run_id not in {"", report.run_id}
         if not known.id:
-            return suspicion
+            # Nothing is known here that could prove a restart to be a plain one.
+            return (
+                "the log's server was started anew, and nothing is known of it here"
+                if another_run
+                else suspicion
+            )
         if not lineage.id:
             return "the log has no identity any more: it was emptied, or is another one"
         if known.id not in {lineage.id, *lineage.before}:
@@ -149,7 +155,7 @@ class Continuity:
             return f"the log has {lineage.written} writes, and had acknowledged {known.written}"
         if lineage.epoch < known.epoch:
             return f"the log's epoch is {lineage.epoch}, and {known.epoch} was given out"
-        if report.run_id != known.run_id and known.id == lineage.id and not self._is_plain(report):
+        if another_run and not self._is_plain(report):
             return (
                 "the log's server is another one, or was started anew without a proof that it kept everything"
             )
@@ -166,16 +172,21 @@ class Continuity:
             await self._wire.execute_command(b"HSETNX", self._keys.log, "id", secrets.token_hex(16))
             lineage = await read_lineage(self._wire, self._keys)
             identity = lineage.id
-        self._fence.adopt(identity, lineage.written, report.run_id)
+        await self._wire.execute_command(b"HSET", self._keys.log, "run", report.run_id)
+        self._fence.adopt(identity, lineage.written)
+        self._alarms.clear(AlarmKind.LOG_LOST, "log")
         reach(FaultPoint.AFTER_MIRROR)
         return True
 
     # Authority -----------------------------------------------------------------------------------------------------
 
-    async def _guard_authority(self, trigger: str) -> bool:
+    async def _guard_authority(self, wire: Wire, trigger: str) -> bool:
         """Grant and freeze of log and mirror agree, or the log's are newer, or the account is frozen."""
         kept = self._fence.memory.authority
-        found = authority.recorded(await authority.standing(self._wire, self._keys))
+        found = authority.recorded(await authority.standing(wire, self._keys))
+        if kept is None and self._fence.damaged:
+            await self._freeze(wire, "what was known of authority can't be read", trigger, found.revision + 1)
+            return True
         if kept is None or found.revision > kept.revision:
             if found.recorded:
                 self._fence.authorise(found)
@@ -188,10 +199,10 @@ class Continuity:
             why = f"the log's authority record is revision {found.revision}, and {kept.revision} was known"
         else:
             why = f"the log's authority record of revision {found.revision} is not the one that was known"
-        await self._freeze(why, trigger, kept.revision + 1)
+        await self._freeze(wire, why, trigger, kept.revision + 1)
         return True
 
-    async def _freeze(self, why: str, trigger: str, revision: int) -> None:
+    async def _freeze(self, wire: Wire, why: str, trigger: str, revision: int) -> None:
         now = self._clock.now()
         record = {
             "scope": "exit",
@@ -205,9 +216,9 @@ class Continuity:
             "AUTHORITY_FREEZE", record, self._wiring.producer, now, self._wiring.rules.mode
         )
         events = self._wiring.streams.full(StreamName.AUTHORITY_EVENTS)
-        if await authority.freeze(self._wire, self._keys, events, record=record, event=event):
+        if await authority.freeze(wire, self._keys, events, record=record, event=event):
             log.critical("frozen", why=why, trigger=trigger, remedy=_UNFREEZE)
-        self._fence.authorise(authority.recorded(await authority.standing(self._wire, self._keys)))
+        self._fence.authorise(authority.recorded(await authority.standing(wire, self._keys)))
 
     # What was lost -------------------------------------------------------------------------------------------------
 
@@ -289,6 +300,7 @@ class Continuity:
             self._keys,
             held,
             identity=identity,
+            run_id=report.run_id,
             before=[name for name in (*lineage.before, lineage.id, known.id) if name],
             found=found,
             orphans=orphans,
@@ -296,7 +308,8 @@ class Continuity:
             event=event,
         )
         reach(FaultPoint.AFTER_RECONCILED)
-        self._fence.adopt(identity, written, report.run_id)
+        self._suspicion = ""
+        self._fence.adopt(identity, written)
         return True
 
     async def _asked(self, question: Callable[[], Awaitable[_Found]], over: asyncio.Event) -> _Found | None:

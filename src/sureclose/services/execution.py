@@ -101,8 +101,10 @@ class ExecutionService:
 
     def vitals(self) -> StageVitals:
         """The reader as it is; standing by for the lease is no failure to read."""
-        if self.lease is None or self.engine is None:
+        if self.lease is None:
             return StageVitals(waits=Waits.STANDING_BY)
+        if self.engine is None:
+            return StageVitals(waits=Waits.MAKING_SURE)
         if self.stage is None:
             return StageVitals(since=self._leased_at)
         waits = Waits.NO_ROOM if self.room() <= 0 else None

@@ -24,6 +24,8 @@ class Waits(StrEnum):
 
     NO_ROOM = "no_room"
     STANDING_BY = "standing_by"
+    MAKING_SURE = "making_sure"
+    """Nothing is read before it is certain that the log is the one that was there."""
 
 
 class LeaseState(StrEnum):

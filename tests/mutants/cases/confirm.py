@@ -178,8 +178,8 @@ MUTANTS: Final = (
         name="publishes without the lease",
         rule="8",
         file="journal/scripts/publish.lua",
-        old="local refused = fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3])",
-        new="local refused = moved_on(KEYS[1], ARGV[3])",
+        old="or fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3])",
+        new="or moved_on(KEYS[1], ARGV[3])",
         tests=(_GATE + "test_a_stale_lease_is_refused",),
     ),
     Mutant(
@@ -227,7 +227,7 @@ MUTANTS: Final = (
         name="forgets a close that waits for a person",
         rule="6",
         file="journal/scripts/publish.lua",
-        old="  redis.call('ZADD', KEYS[6], ARGV[#ARGV], ARGV[4])\n",
+        old="  redis.call('ZADD', KEYS[6], ARGV[#ARGV - 1], ARGV[4])\n",
         new="",
         tests=(_RESOLVE + "test_a_parked_close_is_listed_releases_its_flight_and_is_open_no_more",),
     ),
@@ -245,7 +245,7 @@ MUTANTS: Final = (
         name="takes an order of its prefix that nobody journalled for its own",
         rule="I9",
         file="services/alarms/strangers.py",
-        old="            if plan is None:\n",
+        old="            if plan is None and not lost and self._leads():\n",
         new='            if plan == "":\n',
         tests=(
             "tests/services/test_strangers.py::test_an_order_of_our_prefix_that_the_journal_never_sent_is_a_breach",

@@ -30,9 +30,9 @@ MUTANTS: Final = (
         name="takes a lost reply of the gate for yes",
         rule="3",
         file="journal/store.py",
-        old="        reply = await script.call(self._wire, keys, args)\n",
-        new="        try:\n            reply = await script.call(self._wire, keys, args)\n"
-        "        except Exception:\n            reply = [b'OK', b'']\n",
+        old="        reply = await script.call(self._wire, keys, [*args, self._fence.token])\n",
+        new="        try:\n            reply = await script.call(self._wire, keys, [*args, self._fence.token])\n"
+        "        except Exception:\n            reply = [b'OK', b'', 0]\n",
         tests=(_CLOSING + "test_a_lost_reply_of_the_gate_is_not_sent",),
     ),
     Mutant(
@@ -120,10 +120,7 @@ MUTANTS: Final = (
         rule="I4",
         file="services/closing.py",
         old="        if verdict is not Verdict.OK:\n            return await self._refused_at_gate(",
-        new=(
-            "        if verdict is not Verdict.OK and verdict is not Verdict.BUSY:\n"
-            "            return await self._refused_at_gate("
-        ),
+        new="        if verdict is not Verdict.OK and verdict is not Verdict.BUSY:\n            return await self._refused_at_gate(",
         tests=(
             "tests/services/test_engine.py::test_after_a_restart_the_close_whose_order_is_in_flight_comes_first",
         ),
@@ -197,9 +194,9 @@ MUTANTS: Final = (
     Mutant(
         name="takes the timestamp anew when it sends",
         rule="3",
-        file="services/closing.py",
+        file="services/posting.py",
         old="timestamp=sending.timestamp,",
-        new="timestamp=clock.earliest(),",
+        new="timestamp=sending.timestamp + 1,",
         tests=(_CLOSING + "test_the_bytes_sent_carry_the_journalled_timestamp",),
     ),
     Mutant(

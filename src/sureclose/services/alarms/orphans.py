@@ -32,7 +32,6 @@ class OrphanAlarms:
         self._leads = leads
         self._monotonic = monotonic
         self._since: dict[str, float] = {}
-        self._raised: set[str] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look every second until ``stop``; to be supervised."""
@@ -42,14 +41,13 @@ class OrphanAlarms:
 
     def look(self) -> None:
         now = self._monotonic()
-        for name in self._raised - self._orphans.keys():
-            self._alarms.clear(AlarmKind.ORPHAN, name)
-        self._raised &= self._orphans.keys()
+        for key in tuple(self._alarms.standing):
+            if key.kind is AlarmKind.ORPHAN and key.subject not in self._orphans:
+                self._alarms.clear(AlarmKind.ORPHAN, key.subject)
         self._since = {name: self._since.get(name, now) for name in self._orphans}
         for name, order in self._orphans.items():
-            if now - self._since[name] < PATIENCE_S or name in self._raised:
+            if now - self._since[name] < PATIENCE_S:
                 continue
-            self._raised.add(name)
             self._alarms.raise_(
                 AlarmKind.ORPHAN,
                 name,
