@@ -106,6 +106,9 @@ class _Symbol:
         appeared = [Appeared(0, "BOTH", episode.put) for episode in self._episodes]
         story = Story(self._books, self._symbol, appeared)
         self._found.violations += [f"{self._symbol}: {what}" for what in safety(story)]
+        names = [order["clientOrderId"] for order in story.own.values()]
+        if len(names) != len(set(names)):
+            self._wrong("a client order id was used twice")
         waiting = list(self._episodes)
         current: Episode | None = None
         taken: set[str] = set()

@@ -27,7 +27,7 @@ _COLUMNS: Final = (
     "kills and stops",
     "all acts",
     "faults of the exchange",
-    "lost on the lines",
+    "lost or late on the lines",
 )
 
 

@@ -17,10 +17,10 @@ MARKET: Final = Market(SYMBOL, Decimal(1), Decimal(2400))
 NEEDED: Final = ("kill the leader", "kill the log", "kill everything", "stop the leader", "lossy line")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 async def test_a_minute_of_kills_and_faults_doubles_and_loses_no_close(tmp_path: Path) -> None:
     """Acts come more often than in the large form, and the needed ones are the first in this seed's deck."""
-    found = (await run(tmp_path, seconds=45, seed=340, gap_s=1.0)).as_dict()
+    found = (await run(tmp_path, seconds=45, seed=340, gap_s=1.0, patience_s=100)).as_dict()
     assert not found["violations"], f"{table(found)}\neverything is in {tmp_path}"
     assert found["decisions"] > 50, "hardly anything was asked for"
     assert all(found["acts"].get(act) for act in NEEDED), found["acts"]
@@ -148,6 +148,16 @@ def test_what_the_venue_took_is_neither_lost_nor_doubled() -> None:
     books.order(32, prefix="autoclose-")
     judged = books.judged(episode(64, plan("all", 64, whole=True)))
     assert (fates(judged), judged.violations) == ([Fate.TAKEN], [])
+
+
+def test_a_client_order_id_that_came_twice_is_found_however_long_ago() -> None:
+    """The exchange remembers its latest requests only, and every order."""
+    books = Books(64)
+    books.order(16, 8)
+    books.order(8)
+    books.orders[1]["clientOrderId"] = books.orders[0]["clientOrderId"]
+    judged = books.judged(episode(64, plan("part", 16)))
+    assert any("used twice" in what for what in judged.violations)
 
 
 def test_an_order_that_nobody_asked_for_is_found() -> None:
