@@ -10,8 +10,9 @@ import msgspec
 
 from sureclose import config as configuration
 from sureclose.cli import exits
-from sureclose.cli.exits import Exit
-from sureclose.cli.session import Options
+from sureclose.cli.codes import Exit
+from sureclose.cli.options import Options
+from sureclose.cli.session import load
 from sureclose.config import Config, ConfigError
 
 _REMARKS: Final = {
@@ -92,7 +93,7 @@ def show_config(options: Options, *, as_json: bool) -> None:
     """The configuration as it is in effect, from files and environment, secrets masked."""
 
     async def command() -> Exit:
-        config = options.load()
+        config = load(options)
         shown = configuration.shown(config)
         keys = configuration.credentials()
         shown["venue"]["api_key"] = "set" if keys is not None else "not set"
