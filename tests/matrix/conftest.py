@@ -6,16 +6,17 @@ import pytest
 import pytest_asyncio
 
 from sureclose.streams.embedded import EmbeddedServer
+from tests.conftest import of_module
 from tests.matrix.running import Playground
 from tests.matrix.sample import Plays, chosen_by
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def plays(
     request: pytest.FixtureRequest, log_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Plays]:
     """The plays of all chosen tests, under way at once."""
-    names = [item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")]
+    names = [item.callspec.params.get("name") for item in of_module(request) if hasattr(item, "callspec")]
     async with (
         Playground(log_server.tcp_url, tmp_path_factory.mktemp("matrix") / "ground") as ground,
         Plays(ground) as found,

@@ -93,7 +93,8 @@ def main(folder: Path) -> None:
     """Fork one for each line of standard input, which answers with its process id; at the end of the input kill them all."""
     import gc
 
-    import sureclose.cli.main  # noqa: F401 - imported once, for all of them
+    import sureclose.cli.main
+    import sureclose.cli.run  # noqa: F401 - imported once, for all of them
 
     gc.collect()
     gc.freeze()
