@@ -61,7 +61,7 @@ def _compared() -> int:
     """The one test, with a longer hunt than by default."""
     times = -(-HISTORIES // _A_TIME)
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=1200", _SAME],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=3600", _SAME],
         check=False,
         cwd=Path(__file__).parents[2],
         env=os.environ | {"SURECLOSE_HISTORIES": str(times)},

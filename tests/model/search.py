@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 import msgspec
 
+from sureclose.domain.facts import Ended
 from tests.model import laws
 from tests.model.faults import Bounds
 from tests.model.laws import L1, Broken
-from tests.model.move import Move
+from tests.model.move import Deed, Move
 from tests.model.moves import Moves
 from tests.model.mutants import Mutant
+from tests.model.terms import FACTS
 from tests.model.world import World, first
 
 
@@ -37,6 +39,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     depth: int
     ends: int
     """States in which every close has its outcome."""
+    met: tuple[str, ...]
+    """The kinds of outcomes, and of the records behind them, that were published: what the search went through."""
     seconds: float
     broken: Trace | None
     whole: bool
@@ -101,6 +105,7 @@ def search(bounds: Bounds, broken: Mutant | None = None, most: int | None = None
     todo = deque([start])
     transitions = 0
     trace: Trace | None = None
+    met: set[str] = set()
     while todo and trace is None and (most is None or len(graph.words) < most):
         world = todo.popleft()
         here = graph.places[world]
@@ -110,6 +115,8 @@ def search(bounds: Bounds, broken: Mutant | None = None, most: int | None = None
             graph.excused.add(here)
         for move in moves.of(world):
             transitions += 1
+            if move.deed is Deed.PUBLISH:
+                met |= _met(move)
             after = laws.remembered(world, move)
             fault = next(_broken(bounds, world, move, after, new=after not in graph.places), None)
             if fault is not None:
@@ -133,10 +140,18 @@ def search(bounds: Bounds, broken: Mutant | None = None, most: int | None = None
         transitions=transitions,
         depth=max(graph.depths),
         ends=len(graph.ends),
+        met=tuple(sorted(met)),
         seconds=time.monotonic() - began,
         broken=trace,
         whole=whole,
     )
+
+
+def _met(move: Move) -> set[str]:
+    facts = [FACTS[number] for number in move.world.log.closes[move.plan].facts]
+    ended = FACTS[move.number]
+    assert isinstance(ended, Ended)
+    return {type(fact).__name__ for fact in facts} | {str(ended.outcome.kind)}
 
 
 def _broken(bounds: Bounds, world: World, move: Move, after: World, *, new: bool) -> Iterator[Broken]:
