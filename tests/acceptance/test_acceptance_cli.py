@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from tests.acceptance.world import (
     Done,
+    Process,
     World,
     beside,
     command,
@@ -347,10 +348,23 @@ async def test_a_web_port_in_use_is_one_clear_line(deployment: World) -> None:
 
 async def test_a_log_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
     settings = {"REDIS__URL": "redis://:hunter2@127.0.0.1:1/0"}
-    done = await command("run", settings=settings, folder=tmp_path)
+    done = await command("doctor", settings=settings, folder=tmp_path)
     assert done.code == 1
     _one_line(done, "127.0.0.1:1", "redis.url")
     assert "hunter2" not in done.err
+
+
+async def test_run_waits_for_a_log_that_does_not_answer_and_says_so_once(tmp_path: Path) -> None:
+    """After a power cut everything starts at once; whoever asks it to end while it waits is obeyed."""
+    settings = {"REDIS__URL": "redis://:hunter2@127.0.0.1:1/0"}
+    run = Process(["run"], settings, tmp_path, "run")
+    said = await run.says("log.failing")
+    assert "127.0.0.1:1" in said
+    assert "redis.url" in said
+    run.signal(signal.SIGTERM)
+    assert await run.ended() == 1
+    assert run.told.count("log.failing") == 1
+    assert "hunter2" not in run.told
 
 
 async def test_an_old_redis_is_refused_with_its_version_and_what_to_do(

@@ -224,11 +224,11 @@ async def _attached_to_a_killed_host(_: str, folder: Path) -> None:
         attached = [deployment.beside(), deployment.beside()]
         for run in attached:
             await run.says("snapshot")
+        budget_s = await within_s(folder)
         held, plan_id = await deployment.exchange.open(), token()
         await deployment.exchange.fault("request_dropped", held.symbol)
         await deployment.log.add("apply.result", decision(held, plan_id))
         await _arrived(deployment, held)
-        budget_s = await within_s(folder)
         killed_at = time.monotonic()
         host.kill()
         outcome = await deployment.log.outcome(plan_id, 60)

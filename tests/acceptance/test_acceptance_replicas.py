@@ -79,8 +79,8 @@ async def _taken_over(log_url: str, folder: Path) -> None:
         for how in (signal.SIGKILL, signal.SIGSTOP):
             holder = await _holder(deployment, runs)
             runs.remove(holder)
-            held, plan_id = await _in_mid_send(deployment, holder)
             budget_s = await within_s(folder)
+            held, plan_id = await _in_mid_send(deployment, holder)
             at = time.monotonic()
             holder.signal(how)
             assert (await deployment.log.outcome(plan_id, 60))["outcome"] == "FLAT"
@@ -103,10 +103,7 @@ async def _stopped_reader(log_url: str, folder: Path) -> None:
         for run in runs:
             await _warm(run)
         holder = await _holder(deployment, runs)
-        holder.signal(signal.SIGSTOP)
-        held, plan_id = await deployment.exchange.open(), token()
-        entry_id = await deployment.log.add("apply.result", decision(held, plan_id))
-        assert await deployment.log.pending("apply.result", "execution_service_exits") == 1
+        held, plan_id, entry_id = await _given_while_stopped(deployment, holder)
         assert (await deployment.log.outcome(plan_id, 30))["outcome"] == "FLAT"
         holder.signal(signal.SIGCONT)
         await holder.says("lease_lost")
@@ -115,6 +112,20 @@ async def _stopped_reader(log_url: str, folder: Path) -> None:
         await deployment.log.finished("apply.result", "execution_service_exits", entry_id)
         judged(await deployment.exchange.records(), held)
         assert len(await deployment.log.outcomes(plan_id)) == 1
+
+
+async def _given_while_stopped(deployment: World, holder: Process) -> tuple[Held, str, str]:
+    """Stop it in a read, which is where it mostly is, and have the log give it an entry."""
+    for _ in range(20):
+        holder.signal(signal.SIGSTOP)
+        held, plan_id = await deployment.exchange.open(), token()
+        entry_id = await deployment.log.add("apply.result", decision(held, plan_id))
+        if await deployment.log.pending("apply.result", "execution_service_exits"):
+            return held, plan_id, entry_id
+        holder.signal(signal.SIGCONT)
+        await deployment.log.outcome(plan_id)
+        await deployment.log.consumed_all()
+    raise AssertionError("it never stood in a read")
 
 
 async def _killed_at_random(log_url: str, folder: Path) -> None:
