@@ -17,7 +17,7 @@ from sureclose.config import Config, ConfigError
 
 _REMARKS: Final = {
     "redis": "The log: a Redis >= 7.0 or Valkey with appendfsync always, or our own.",
-    "redis.url": 'redis://, rediss://, unix://, or "embedded": a Valkey of our own in data.dir',
+    "redis.url": 'redis://, rediss://, unix://, redis+sentinel://host:port,host:port/service, or "embedded": a Valkey of our own in data.dir',
     "redis.accept_everysec": "accept that a power cut may lose up to two seconds of the log",
     "streams": "How the streams and groups are called.",
     "streams.intents": "harvest.intent or trade.intent: what the intent executor reads",
