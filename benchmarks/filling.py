@@ -12,9 +12,10 @@ from sureclose.domain.ids import client_order_id_for, plan_id_for
 from sureclose.domain.market import OrderReport, Position, Trade
 from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.words import AgeSource, Mode, PositionSide, Side, Verdict
+from sureclose.journal.chain import Announcement, Chain
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease, take
-from sureclose.journal.store import Announcement, Chain, Journal
+from sureclose.journal.store import Journal
 from sureclose.streams.wire import Wire
 
 ACCOUNT: Final = "paper:main"

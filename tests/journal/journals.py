@@ -13,11 +13,12 @@ from sureclose.domain.market import Position
 from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.words import AgeSource, PositionSide, Side, Verdict
 from sureclose.journal import lease
+from sureclose.journal.chain import Announcement, Chain
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
 from sureclose.journal.record import Head, Writer
-from sureclose.journal.store import Announcement, Chain, Journal
-from sureclose.journal.store import Verdict as Said
+from sureclose.journal.store import Journal
+from sureclose.journal.verdict import Verdict as Said
 from sureclose.streams.connection import Log
 from sureclose.streams.wire import Wire
 

@@ -11,8 +11,10 @@ from sureclose.fault_points import SEGMENT_POINTS, FaultPoint
 from sureclose.journal.anchors import anchors
 from sureclose.journal.archive import Archive, Keeping, NotAnchored
 from sureclose.journal.burnt import RETENTION_MS
+from sureclose.journal.chain import Chain
 from sureclose.journal.segment import Reading
-from sureclose.journal.store import Chain, Fenced, Journal, Verdict
+from sureclose.journal.store import Journal
+from sureclose.journal.verdict import Fenced, Verdict
 from sureclose.services import archiver
 from sureclose.services.archiver import Archiver
 from tests.journal.journals import NOW, Desk, admitted, ended

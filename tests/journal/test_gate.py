@@ -11,8 +11,9 @@ from sureclose.domain.outcome import OutcomeKind
 from sureclose.domain.words import PositionSide
 from sureclose.journal import lease
 from sureclose.journal.burnt import RETENTION_MS
+from sureclose.journal.chain import Chain, Loaded
 from sureclose.journal.lease import Lease
-from sureclose.journal.store import Chain, Fenced, Loaded, Verdict
+from sureclose.journal.verdict import Fenced, Verdict
 from sureclose.streams.connection import Log
 from tests.journal.journals import NOW, SYMBOL, Desk, admitted, ended
 

@@ -18,11 +18,13 @@ from sureclose.domain.facts import AnyFact, Clearing, Resumed, Sending, Why
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.journal import lease
 from sureclose.journal.archive import Archive, Keeping, NotAnchored
+from sureclose.journal.chain import Chain
 from sureclose.journal.fence import Fence
 from sureclose.journal.lease import Lease
 from sureclose.journal.record import Head
 from sureclose.journal.segment import Written
-from sureclose.journal.store import Chain, Fenced, Journal, Verdict
+from sureclose.journal.store import Journal
+from sureclose.journal.verdict import Fenced, Verdict
 from sureclose.streams.connection import Log
 from tests.journal.journals import COMPONENT, NOW, SYMBOL, Desk, admitted, ended
 

@@ -6,9 +6,11 @@ import pytest
 
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.journal import lease
+from sureclose.journal.chain import Chain
 from sureclose.journal.fence import Fence, read_lineage
 from sureclose.journal.reconciliation import Reconciliation, join, last_found
-from sureclose.journal.store import Chain, Fenced, Journal, Verdict
+from sureclose.journal.store import Journal
+from sureclose.journal.verdict import Fenced, Verdict
 from tests.domain.test_rebuilding import order
 from tests.journal.journals import NOW, Desk, admitted, ended
 

@@ -4,7 +4,8 @@ import pytest
 
 from sureclose.domain.facts import Clearing, Ended, Resumed, Why
 from sureclose.domain.outcome import Outcome, OutcomeKind
-from sureclose.journal.store import Chain, Fenced, Verdict
+from sureclose.journal.chain import Chain
+from sureclose.journal.verdict import Fenced, Verdict
 from tests.journal.journals import SYMBOL, Desk, admitted, ended
 
 CLEARING = Clearing(why=Why.BLOCKING, orders=())

@@ -6,8 +6,9 @@ from redis.exceptions import ResponseError
 from sureclose.domain.events import EntryRef
 from sureclose.domain.facts import Ended, Sending
 from sureclose.domain.outcome import OutcomeKind
+from sureclose.journal.chain import Announcement, Chain
 from sureclose.journal.lease import Lease
-from sureclose.journal.store import Announcement, Chain, Fenced, Verdict
+from sureclose.journal.verdict import Fenced, Verdict
 from sureclose.streams.wire import pairs
 from tests.journal.journals import GROUP, NOW, SYMBOL, Desk, ended, sending
 

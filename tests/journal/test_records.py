@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from sureclose.domain.facts import AnyFact, Resumed
+from sureclose.journal.chain import Chain
 from sureclose.journal.record import ChainBroken, Head, Record, Writer, extend, verify
-from sureclose.journal.store import Chain
 from tests.journal.journals import NOW, Desk, admitted, ended, sending
 
 WRITER = Writer("paper:main", "w", 1)

@@ -8,8 +8,9 @@ from redis.exceptions import ResponseError
 from sureclose.domain.close import Done, fold
 from sureclose.domain.facts import Ended, Resolved, Resumed
 from sureclose.domain.outcome import OutcomeKind
+from sureclose.journal.chain import Announcement, Chain
 from sureclose.journal.record import Head, Writer
-from sureclose.journal.store import Announcement, Chain, Fenced, Verdict
+from sureclose.journal.verdict import Fenced, Verdict
 from sureclose.streams.connection import Log
 from sureclose.streams.wire import pairs
 from tests.journal.journals import NOW, SYMBOL, Desk, ended, resolved

@@ -10,6 +10,7 @@ import pytest
 
 from sureclose.domain.facts import Admitted, AnyFact, Ended
 from sureclose.domain.outcome import Outcome, OutcomeKind
+from sureclose.journal.chain import Announcement, Chain
 from sureclose.journal.checking import reading
 from sureclose.journal.checking.case import Bounds
 from sureclose.journal.checking.examination import Report
@@ -18,7 +19,6 @@ from sureclose.journal.checking.findings import Against, Rule
 from sureclose.journal.checking.reading import Reader
 from sureclose.journal.checking.stored import Stored
 from sureclose.journal.library import Library
-from sureclose.journal.store import Announcement, Chain
 from sureclose.operate.verify import FromFile, FromLog, export, verify
 from tests.domain.scripts import START, Script
 from tests.journal.journals import GROUP, Desk

@@ -22,9 +22,11 @@ from sureclose.domain.policy import Policy
 from sureclose.domain.words import AgeSource, Mode, PositionSide
 from sureclose.domain.words import Verdict as Word
 from sureclose.journal import lease
+from sureclose.journal.chain import Chain
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
-from sureclose.journal.store import Chain, Journal, Verdict
+from sureclose.journal.store import Journal
+from sureclose.journal.verdict import Verdict
 from sureclose.paper.params import Params
 from sureclose.paper.server import PaperExchange
 from sureclose.paper.settings import PaperSettings

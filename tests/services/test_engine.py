@@ -7,7 +7,8 @@ import pytest
 
 from sureclose.domain.facts import Admitted, Sending
 from sureclose.domain.words import PositionSide, Side
-from sureclose.journal.store import Chain, Verdict
+from sureclose.journal.chain import Chain
+from sureclose.journal.verdict import Verdict
 from sureclose.streams.connection import Log
 from sureclose.streams.names import StreamName
 from tests.services.closings import COMPONENT, RECV_WINDOW, SYMBOL, Executor, executing

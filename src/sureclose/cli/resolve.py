@@ -11,7 +11,7 @@ from sureclose.cli.options import Options
 from sureclose.cli.session import actor, opened
 from sureclose.domain.ids import plain
 from sureclose.domain.settlement import Unsettled
-from sureclose.journal.store import Fenced, Verdict
+from sureclose.journal.verdict import Fenced, Verdict
 from sureclose.operate.resolve import NotParked, Parked, look
 from sureclose.operate.resolve import resolve as settle
 from sureclose.operate.session import Session

@@ -8,7 +8,7 @@ from sureclose.domain.market import OrderReport
 from sureclose.journal import scripts
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
-from sureclose.journal.store import Fenced, Verdict
+from sureclose.journal.verdict import Fenced, Verdict
 from sureclose.streams.wire import Wire
 
 _joined = scripts.load("joined")

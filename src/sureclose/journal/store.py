@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -14,11 +13,13 @@ from sureclose.domain.outcome import OutcomeKind
 from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal import scripts
 from sureclose.journal.burnt import RETENTION_MS, Burnt, Shelf, order_shelf, plan_shelf
+from sureclose.journal.chain import Announcement, Chain, Loaded
 from sureclose.journal.fence import Fence
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
 from sureclose.journal.recall import recall
-from sureclose.journal.record import Body, ChainBroken, Head, Record, Writer, extend, verify
+from sureclose.journal.record import ChainBroken, Head, Record, Writer, extend, verify
+from sureclose.journal.verdict import Fenced, Verdict
 from sureclose.streams.connection import COMMAND_CONNECTIONS
 from sureclose.streams.script import Script
 from sureclose.streams.wire import Wire
@@ -34,77 +35,10 @@ _publish = scripts.load("publish")
 _resolve = scripts.load("resolve")
 
 
-class Verdict(StrEnum):
-    """What a script said. All but OK mean that nothing was written."""
-
-    OK = "OK"
-    STALE_LEASE = "STALE_LEASE"
-    STALE_HEAD = "STALE_HEAD"
-    STALE_ATTEMPT = "STALE_ATTEMPT"
-    FROZEN = "FROZEN"
-    NOT_AUTHORISED = "NOT_AUTHORISED"
-    BUSY = "BUSY"
-    USED = "USED"
-    """An order with this client order id was sent before, in a history that the log has lost."""
-    BURNT = "BURNT"
-    """A close of that id was made and archived: it would have begun anew."""
-    LOG_LOST = "LOG_LOST"
-    """The log lacks what it has acknowledged to this process, or is another one."""
-
-
 _FENCES: Final = frozenset(
     {Verdict.STALE_LEASE, Verdict.STALE_HEAD, Verdict.STALE_ATTEMPT, Verdict.BURNT, Verdict.LOG_LOST}
 )
-
-
-class Fenced(Exception):
-    """Another process has taken this close up, or its chain has moved on. Nothing was written; read it again."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(str(verdict))
-        self.verdict = verdict
-
-
-class Announcement(msgspec.Struct, frozen=True):
-    """One event that is published with an outcome: the full stream name and its fields."""
-
-    stream: str
-    fields: dict[str, str]
-
-
-class Chain:
-    """The journal of one close as this process has it: where it stands, and what was said but not yet written."""
-
-    def __init__(self, plan_id: str, head: Head = Head()) -> None:  # noqa: B008 - a Head is immutable
-        self.plan_id = plan_id
-        self.head = head
-        self.unwritten: list[AnyFact] = []
-        self.noted_at: list[int] = []
-        """When the first of them were noted; the others are as old as their writing."""
-
-    def note(self, known: Iterable[AnyFact], at: int) -> None:
-        """Facts to be written later, with the time at which they became known (the log's milliseconds)."""
-        for fact in known:
-            self.unwritten.append(fact)
-            self.noted_at.append(at)
-
-
-class Loaded(msgspec.Struct, frozen=True):
-    """A close as the log has it. ``state`` is OPEN, SKIPPED, PARKED or DONE.
-
-    Of a close that was archived the log has ``burnt``, and neither head nor records.
-    """
-
-    head: Head
-    state: str
-    bodies: tuple[Body, ...]
-    hashes: tuple[str, ...]
-    """The hash of each record, in the same order."""
-    burnt: Burnt | None = None
-
-    @property
-    def facts(self) -> tuple[AnyFact, ...]:
-        return tuple(body.fact for body in self.bodies)
+"""The words that mean: read it again. Of the others a close makes an outcome, or waits."""
 
 
 class Journal:

@@ -13,7 +13,7 @@ from sureclose.domain.events import EntryRef
 from sureclose.domain.market import OrderReport, Position, Trade
 from sureclose.domain.quantity import ZERO
 from sureclose.domain.words import PositionSide
-from sureclose.journal.store import Loaded
+from sureclose.journal.chain import Loaded
 from sureclose.operate.executor import Executor
 from sureclose.operate.human import Asked, NoExecutor, Stage, ask_to_close, news_of
 from sureclose.operate.paper_control import PaperControl

@@ -11,8 +11,8 @@ from sureclose.domain.outcome import Outcome, Report
 from sureclose.domain.report import report_of
 from sureclose.domain.settlement import Findings, Unsettled, settled
 from sureclose.domain.words import PositionSide
+from sureclose.journal.chain import Loaded
 from sureclose.journal.record import Writer
-from sureclose.journal.store import Loaded
 from sureclose.operate.session import Session
 from sureclose.services.announcing import announcer
 

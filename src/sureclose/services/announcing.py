@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from sureclose.domain.events import Decision
 from sureclose.domain.outcome import Report
-from sureclose.journal.store import Announcement
+from sureclose.journal.chain import Announcement
 from sureclose.services.reading import Wiring
 from sureclose.streams.encode import encode_report
 from sureclose.streams.names import StreamName

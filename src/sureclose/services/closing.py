@@ -25,8 +25,9 @@ from sureclose.domain.sameness import CLOCK_DOUBT_MS
 from sureclose.domain.words import PositionSide
 from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal.burnt import Burnt
+from sureclose.journal.chain import Chain
 from sureclose.journal.lease import Lease
-from sureclose.journal.store import Chain, Fenced, Verdict
+from sureclose.journal.verdict import Fenced, Verdict
 from sureclose.services.cancelling import cancel
 from sureclose.services.heard import FILLS_GRACE_S, Heard
 from sureclose.services.lanes import Lane, Lanes

@@ -14,7 +14,7 @@ from sureclose.domain.market import OrderReport, Trade
 from sureclose.domain.planning import same_age, same_close
 from sureclose.journal.lease import Lease
 from sureclose.journal.record import ChainBroken
-from sureclose.journal.store import Fenced, Verdict
+from sureclose.journal.verdict import Fenced, Verdict
 from sureclose.services.closing import Closing
 from sureclose.services.lanes import Lanes
 from sureclose.services.tools import Tools

@@ -17,7 +17,7 @@ from sureclose.domain.facts import Sending
 from sureclose.domain.market import TERMINAL_STATUSES
 from sureclose.domain.outcome import OutcomeKind, Report
 from sureclose.domain.words import Verdict as Decided
-from sureclose.journal.store import Verdict as Gate
+from sureclose.journal.verdict import Verdict as Gate
 from sureclose.services.supervisor import TaskState
 from sureclose.services.vitals import LeaseState, Vitals
 from sureclose.services.witness import Witness

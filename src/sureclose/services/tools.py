@@ -8,7 +8,8 @@ from sureclose.domain.events import Decision
 from sureclose.domain.market import OrderReport
 from sureclose.domain.outcome import Report
 from sureclose.domain.policy import Policy
-from sureclose.journal.store import Announcement, Journal
+from sureclose.journal.chain import Announcement
+from sureclose.journal.store import Journal
 from sureclose.services.witness import Witness
 from sureclose.streams.clock import LogClock
 from sureclose.venue.port import Venue

@@ -1,0 +1,29 @@
+"""What a script said of a write."""
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What a script said. All but OK mean that nothing was written."""
+
+    OK = "OK"
+    STALE_LEASE = "STALE_LEASE"
+    STALE_HEAD = "STALE_HEAD"
+    STALE_ATTEMPT = "STALE_ATTEMPT"
+    FROZEN = "FROZEN"
+    NOT_AUTHORISED = "NOT_AUTHORISED"
+    BUSY = "BUSY"
+    USED = "USED"
+    """An order with this client order id was sent before, in a history that the log has lost."""
+    BURNT = "BURNT"
+    """A close of that id was made and archived: it would have begun anew."""
+    LOG_LOST = "LOG_LOST"
+    """The log lacks what it has acknowledged to this process, or is another one."""
+
+
+class Fenced(Exception):
+    """Another process has taken this close up, or its chain has moved on. Nothing was written; read it again."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(str(verdict))
+        self.verdict = verdict
