@@ -6,7 +6,6 @@ the close begins again from what is recorded.
 """
 
 import asyncio
-from contextlib import AsyncExitStack
 
 import structlog
 from redis.exceptions import RedisError
@@ -32,6 +31,7 @@ from sureclose.services.cancelling import cancel
 from sureclose.services.heard import FILLS_GRACE_S, Heard
 from sureclose.services.lanes import Lane, Lanes
 from sureclose.services.observing import Observer, Read
+from sureclose.services.order_slot import OrderSlot
 from sureclose.services.posting import order_of, post, say_answer, urgency_of
 from sureclose.services.tools import Tools
 from sureclose.venue.errors import VenueError
@@ -67,8 +67,7 @@ class Closing:
         self._received = received
         self._heard = Heard()
         self._chain = Chain(plan_id)
-        self._slot = AsyncExitStack()
-        self._slot_held = False
+        self._slot = OrderSlot(tools.venue)
         self._read_fails = False
         self._log_fails = False
         self._length_before: int | None = None
@@ -202,7 +201,7 @@ class Closing:
                     await self._write()
                     await lane.let_pass()
         finally:
-            await self._release_slot()
+            await self._slot.release()
 
     async def _pause(self, delay: int) -> steps.OrderSeen | None:
         """Wait, unless there is news of an order; before any wait what is known is written and the slot given back."""
@@ -210,7 +209,7 @@ class Closing:
             if not delay:
                 return None
             await self._write()
-            await self._release_slot()
+            await self._slot.release()
         try:
             async with asyncio.timeout(None if self._heard.waiting else delay / 1000):
                 order = await self._heard.next()
@@ -225,7 +224,7 @@ class Closing:
 
     async def _perform(self, effect: steps.AnyEffect) -> steps.AnyEvent:
         if not isinstance(effect, _ON_THE_WAY):
-            await self._release_slot()
+            await self._slot.release()
         match effect:
             case steps.PassGate():
                 return await self._pass_gate(effect)
@@ -233,7 +232,7 @@ class Closing:
                 try:
                     return await self._send(effect.sending)
                 finally:
-                    await self._release_slot()
+                    await self._slot.release()
             case steps.Adopt():
                 return await self._adopt(effect)
             case steps.Publish():
@@ -280,7 +279,7 @@ class Closing:
         state = self.state
         if not isinstance(effect, steps.ReadPosition) or not isinstance(state, Waiting) or state.tries:
             return None
-        if state.progress.attempts or not state.progress.full or self._slot_held:
+        if state.progress.attempts or not state.progress.full or self._slot.held:
             return None
         decision = self.decision
         # What may have become of the position of an older wish is looked up.
@@ -304,7 +303,9 @@ class Closing:
         """Hold a connection and a token first, then take the time, then ask: what is sent is as old as its record."""
         tools = self._tools
         try:
-            await self._take_slot()
+            await self._slot.take(
+                urgency_of(self.decision), self.decision.origin_at, before_waiting=self._write
+            )
         except VenueError as error:
             return steps.GateRefused(now=self._now(), reason=str(error), passing=True)
         clock = tools.venue.clock
@@ -363,33 +364,11 @@ class Closing:
             return await self._refused_at_gate(str(error), passing=True)
         if found is None:
             return await self._refused_at_gate(JOURNAL_LOST)
-        await self._release_slot()
+        await self._slot.release()
         return steps.Orphaned(now=self._now(), order=found)
 
-    async def _take_slot(self) -> None:
-        """A connection and a rate token, unless they are held; who has to wait for them is admitted durably first."""
-        if self._slot_held:
-            return
-        slot = self._tools.venue.order_slot(urgency_of(self.decision), self.decision.origin_at)
-        entering = asyncio.create_task(self._slot.enter_async_context(slot))
-        try:
-            await asyncio.wait({entering}, timeout=SLOW_READ_S)
-            if not entering.done():
-                await self._write()
-            await entering
-        except BaseException:
-            entering.cancel()
-            await asyncio.wait({entering})
-            await self._slot.aclose()
-            raise
-        self._slot_held = True
-
-    async def _release_slot(self) -> None:
-        self._slot_held = False
-        await self._slot.aclose()
-
     async def _refused_at_gate(self, reason: str, *, passing: bool = False) -> steps.GateRefused:
-        await self._release_slot()
+        await self._slot.release()
         return steps.GateRefused(now=self._now(), reason=reason, passing=passing)
 
     async def _send(self, sending: Sending) -> steps.AnyEvent:

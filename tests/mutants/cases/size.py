@@ -131,8 +131,8 @@ MUTANTS: Final = (
         name="sizes a part by the stream's word",
         rule="2",
         file="services/closing.py",
-        old="if state.progress.attempts or not state.progress.full or self._slot_held:",
-        new="if state.progress.attempts or self._slot_held:",
+        old="if state.progress.attempts or not state.progress.full or self._slot.held:",
+        new="if state.progress.attempts or self._slot.held:",
         tests=("tests/services/test_closing.py::test_the_streams_word_sizes_all_of_a_position_and_no_part",),
     ),
     Mutant(
