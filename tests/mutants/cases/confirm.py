@@ -178,8 +178,8 @@ MUTANTS: Final = (
         name="publishes without the lease",
         rule="8",
         file="journal/scripts/publish.lua",
-        old="or fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3])",
-        new="or moved_on(KEYS[1], ARGV[3])",
+        old="  or fenced(KEYS[4], ARGV[1], ARGV[2])\n",
+        new="",
         tests=(_GATE + "test_a_stale_lease_is_refused",),
     ),
     Mutant(
@@ -245,8 +245,8 @@ MUTANTS: Final = (
         name="takes an order of its prefix that nobody journalled for its own",
         rule="I9",
         file="services/alarms/strangers.py",
-        old="            if plan is None and not lost and self._leads():\n",
-        new='            if plan == "":\n',
+        old="            if not ours and not lost and self._leads():\n",
+        new="            if ours is None:\n",
         tests=(
             "tests/services/test_strangers.py::test_an_order_of_our_prefix_that_the_journal_never_sent_is_a_breach",
         ),

@@ -22,8 +22,8 @@ MUTANTS: Final = (
         name="sends under the id of an order that the log had lost",
         rule="7",
         file="journal/scripts/gate.lua",
-        old="redis.call('HEXISTS', KEYS[11], ARGV[#ARGV - 1]) == 1 then",
-        new="redis.call('HEXISTS', KEYS[11], ARGV[#ARGV - 1]) == 2 then",
+        old="redis.call('HEXISTS', KEYS[14], ARGV[#ARGV - 2]) == 1 then",
+        new="redis.call('HEXISTS', KEYS[14], ARGV[#ARGV - 2]) == 2 then",
         tests=(_LOSS + "test_an_id_that_was_used_passes_no_gate",),
     ),
     Mutant(
