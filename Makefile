@@ -8,7 +8,7 @@ CLIENTS := .venv-clients
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: prove test lint types check-tests bench faults storm mutants clean
+.PHONY: prove test lint types check-tests bench faults storm mutants matrix model chaos clean
 
 prove: $(VENV)/.installed
 	$(BIN)/sureclose prove
@@ -37,6 +37,20 @@ faults: $(VENV)/.installed-test
 # All faults by chance over 10,000 closes. STORM="--closes 1000 --seed 7 --rate 0.05" makes another one.
 storm: $(VENV)/.installed-test
 	$(BIN)/python -m tests.faults.storm $(STORM)
+
+# A crash before and after every step, and a second one in recovery; into docs/crash-matrix.md. MATRIX="--pairs 200 --seed 7"
+# plays fewer.
+matrix: $(VENV)/.installed-test
+	$(BIN)/python -m tests.matrix $(MATRIX)
+
+# The protocol as a model, every state within a bound, into docs/model.md; then the scripts against their own model.
+model: $(VENV)/.installed-test
+	$(BIN)/python -m tests.model --full --page
+	$(BIN)/python -m tests.model --histories
+
+# Kills, stops, lost replies, faults and clocks by chance; the row of its seed goes into docs/chaos.md.
+chaos: $(VENV)/.installed-test
+	$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) --page
 
 # Each rule broken on purpose, and the test that notices; the list goes into docs/mutants.md. Exit 1 when nobody does.
 mutants: $(VENV)/.installed-test
