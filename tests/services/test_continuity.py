@@ -25,6 +25,7 @@ from sureclose.services.settings import StreamSettings
 from sureclose.streams.clock import LogClock
 from sureclose.streams.codec import CodecRules
 from sureclose.streams.connection import Log
+from sureclose.streams.sentinel import NoMaster
 from sureclose.streams.wire import Wire
 from sureclose.venue.clock import Sample, VenueClock, wall_ms
 from sureclose.venue.errors import VenueUnreachable
@@ -303,6 +304,21 @@ async def test_a_suspicion_outlives_a_reign_that_ended_before_the_comparison(mac
     await machine.reign()
     await machine.reign()
     assert len(machine.venue.asked_at) == 1
+
+
+async def test_no_reign_begins_on_a_server_that_is_not_the_master(machine: Machine) -> None:
+    """Sentinels are asked before the log is believed, and again until a majority has an answer."""
+    await machine.granted()
+    asked: list[int] = []
+
+    async def require_master() -> None:
+        asked.append(len(asked))
+        if len(asked) < 3:
+            raise NoMaster("not yet")
+
+    machine.log.require_master = require_master  # type: ignore[method-assign]
+    await machine.reign()
+    assert len(asked) == 3
 
 
 async def test_orders_are_read_from_before_the_newest_record(machine: Machine) -> None:

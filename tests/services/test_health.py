@@ -184,6 +184,11 @@ def test_a_broken_close_is_a_failure_and_is_named(health: Health, clock: Clock) 
         ({"last_read_at": 999.0, "failing_since": 980.0}, Level.FAIL, "reads fail for 20.0 s"),
         ({"last_read_at": 900.0, "waits": Waits.STANDING_BY}, Level.OK, "stands by: the lease is another's"),
         (
+            {"last_read_at": 900.0, "waits": Waits.MAKING_SURE},
+            Level.WARN,
+            "compares the log with the venue",
+        ),
+        (
             {"last_read_at": 900.0, "waits": Waits.NO_ROOM},
             Level.WARN,
             "as many closes are under way as may be",
@@ -253,6 +258,7 @@ def test_stopping_is_said_and_asks_for_no_reads(health: Health, clock: Clock) ->
             {"lease": LeaseState.STANDING_BY, "stages": {"execution": stage(None, waits=Waits.STANDING_BY)}},
             [],
         ),
+        ({"stages": {"execution": stage(None, waits=Waits.MAKING_SURE)}}, ["reads.execution"]),
         ({"log_reachable": None}, ["log"]),
         ({"stages": {}}, ["reads.execution"]),
         ({"stages": {"execution": stage(None)}}, ["reads.execution"]),

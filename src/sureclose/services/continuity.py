@@ -104,7 +104,7 @@ class Continuity:
 
         False when the reign was over before that.
         """
-        report = await self._asked(self._log.check, over)
+        report = await self._asked(self._report, over)
         if report is None:
             return False
         trigger = self._trigger(lineage, report)
@@ -132,6 +132,11 @@ class Continuity:
         return ""
 
     # Is it the same ------------------------------------------------------------------------------------------------
+
+    async def _report(self) -> LogReport:
+        """What the server is; it has to be the one that Sentinels name, for one that was cut off says nothing of it."""
+        await self._log.require_master()
+        return await self._log.check()
 
     def _trigger(self, lineage: Lineage, report: LogReport) -> str:
         """Why the log has to be compared with the venue; empty when it provably need not be."""

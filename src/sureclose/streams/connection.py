@@ -23,6 +23,8 @@ from sureclose.streams.sentinel import MasterConnection, MasterTlsConnection, Se
 from sureclose.streams.wire import Wire
 
 COMMAND_CONNECTIONS = 32
+SENTINEL_PATIENCE_S = 0.5
+"""How long a Sentinel may take: the lease holder asks all of them between two renewals of a lease of 3 s."""
 BLOCK_MARGIN_S = 1.0
 """How much longer than BLOCK a reader waits for its reply before it calls the connection dead."""
 
@@ -74,7 +76,8 @@ class Log:
             raise LogAddressInvalid(url=EMBEDDED, why="the embedded server's own address is needed here")
         self._sentinels: Sentinels | None = None
         if self._url.startswith(SENTINEL_SCHEMES):
-            self._sentinels = Sentinels(parse(self._url), timeout_s=settings.connect_timeout_s)
+            patience = min(settings.connect_timeout_s, SENTINEL_PATIENCE_S)
+            self._sentinels = Sentinels(parse(self._url), timeout_s=patience)
         self._commands: Redis | None = None
         self._readers: weakref.WeakSet[Redis] = weakref.WeakSet()
 
