@@ -32,5 +32,11 @@ def log_prefix() -> str:
 
 @pytest.fixture
 async def log(log_url: str) -> AsyncIterator[Log]:
-    async with Log(LogSettings(url=log_url)) as log:
+    """With more patience than in production: that the machine is busy is no fault of what is tested."""
+    async with Log(LogSettings(url=log_url, socket_timeout_s=10.0)) as log:
         yield log
+
+
+def of_module(request: pytest.FixtureRequest) -> list[pytest.Item]:
+    """The chosen tests of the module that a fixture of its scope is for."""
+    return [item for item in request.session.items if item.getparent(pytest.Module) is request.node]

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from sureclose.streams.embedded import EmbeddedServer
 from tests.acceptance.world import Scenario
+from tests.conftest import of_module
 
 AT_ONCE: Final = 6
 """Scenarios mostly wait, for a dead process's lease to run out or for a window to pass; starts need a processor."""
@@ -22,18 +23,14 @@ def external_log(log_server: EmbeddedServer) -> str:
     return log_server.tcp_url
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def all_under_way(
     request: pytest.FixtureRequest, external_log: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Mapping[str, Awaitable[None]]]:
-    """The scenarios of all chosen tests, some at once, while other tests go on."""
+    """The scenarios of all chosen tests of a module, some at once, while its other tests go on."""
     room = asyncio.Semaphore(AT_ONCE)
-    chosen: dict[str, Scenario] = {}
-    for item in request.session.items:
-        module = item.getparent(pytest.Module)
-        scenarios = {} if module is None else getattr(module.obj, "SCENARIOS", {})
-        if item.name in scenarios:
-            chosen[item.name] = scenarios[item.name]
+    scenarios: Mapping[str, Scenario] = getattr(request.module, "SCENARIOS", {})
+    chosen = {item.name: scenarios[item.name] for item in of_module(request) if item.name in scenarios}
     tasks = {
         name: asyncio.create_task(_run(scenario, external_log, tmp_path_factory.mktemp("scenario"), room))
         for name, scenario in chosen.items()
@@ -55,5 +52,5 @@ async def _run(
 def under_way(
     request: pytest.FixtureRequest, all_under_way: Mapping[str, Awaitable[None]]
 ) -> Awaitable[None]:
-    """The scenario of this test, which began with the first acceptance test."""
+    """The scenario of this test, which began with the first of its module."""
     return all_under_way[request.node.name]

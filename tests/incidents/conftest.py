@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from sureclose.streams.embedded import EmbeddedServer
 from tests.acceptance.world import QUICK, World, world
+from tests.conftest import of_module
 from tests.faults.watching import Watch, watching
 from tests.incidents.plays import PLAYS, Play, Stage
 
@@ -77,13 +78,13 @@ class Company:
                 raise
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def company(
     request: pytest.FixtureRequest, log_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Mapping[object, Awaitable[None]]]:
-    """The plays of all chosen tests."""
+    """The plays of all chosen tests of a module."""
     found = Company(log_server.tcp_url, tmp_path_factory.mktemp("incidents"))
-    for item in request.session.items:
+    for item in of_module(request):
         function = getattr(item, "function", None)
         if function in PLAYS:
             found.begin(function, PLAYS[function], item.name)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sureclose.cli.session import Options, opened
+from sureclose.cli.options import Options
+from sureclose.cli.session import opened
 from sureclose.operate import running
 from sureclose.operate.session import Session
 from sureclose.services.settings import Role

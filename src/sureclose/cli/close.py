@@ -9,8 +9,9 @@ import click
 import msgspec
 
 from sureclose.cli import exits
-from sureclose.cli.exits import Exit
-from sureclose.cli.session import Options, actor, opened
+from sureclose.cli.codes import Exit
+from sureclose.cli.options import Options
+from sureclose.cli.session import actor, opened
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.domain.words import PositionSide
 from sureclose.operate.human import Asked, News, Stage, ask_to_close, news_of

@@ -10,8 +10,9 @@ import msgspec
 
 from sureclose import config as configuration
 from sureclose.cli import exits
-from sureclose.cli.exits import Exit
-from sureclose.cli.session import Options
+from sureclose.cli.codes import Exit
+from sureclose.cli.options import Options
+from sureclose.cli.session import load
 from sureclose.config import Config, ConfigError
 
 _REMARKS: Final = {
@@ -28,6 +29,7 @@ _REMARKS: Final = {
     "execution": "The close engine.",
     "execution.path": "1A or 1B: which component holds the grant",
     "execution.max_age_s": "how old an approval without expires_at may be when it is taken in",
+    "journal": "how long finished closes stay in the log before they go to data.dir/segments, and how long streams get",
     "http": "/ping /health /ready /metrics",
     "http.port": "0 takes a free one and prints it",
     "http.token": "required for anything that moves money",
@@ -92,7 +94,7 @@ def show_config(options: Options, *, as_json: bool) -> None:
     """The configuration as it is in effect, from files and environment, secrets masked."""
 
     async def command() -> Exit:
-        config = options.load()
+        config = load(options)
         shown = configuration.shown(config)
         keys = configuration.credentials()
         shown["venue"]["api_key"] = "set" if keys is not None else "not set"

@@ -4,8 +4,9 @@ import click
 from rich.table import Table
 
 from sureclose.cli import exits
-from sureclose.cli.exits import Exit
-from sureclose.cli.session import Options, opened
+from sureclose.cli.codes import Exit
+from sureclose.cli.options import Options
+from sureclose.cli.session import load, opened
 from sureclose.operate.doctor import Check, Status, examine
 
 _COLOURS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red", Status.SKIP: "dim"}
@@ -18,7 +19,7 @@ def doctor(options: Options, *, as_json: bool) -> None:
     """Check log, venue, keys, clock, authority and wiring; each line says what to do. Exit 1 if a check fails."""
 
     async def command() -> Exit:
-        config = options.load()
+        config = load(options)
         async with opened(options, "doctor", may_start=True) as session:
             checks = await examine(
                 session,

@@ -1,9 +1,8 @@
-"""Exit codes, and the one place where an error becomes a line that says what to do."""
+"""The one place where an error becomes an exit code and a line that says what to do."""
 
 import json
 import sys
 from collections.abc import Callable, Coroutine
-from enum import IntEnum
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ import uvloop
 from redis.exceptions import RedisError
 from rich.console import Console
 
+from sureclose.cli.codes import Exit
 from sureclose.config import ConfigError
 from sureclose.operate.host import HostFailed, NotRunning
 from sureclose.operate.human import NoExecutor
@@ -21,19 +21,6 @@ from sureclose.streams.errors import LogAddressInvalid, LogProblem, SentinelNotS
 from sureclose.venue.errors import VenueError
 
 _UNBROKEN = 1_000
-
-
-class Exit(IntEnum):
-    """What the exit code says."""
-
-    DONE = 0
-    ERROR = 1
-    NOT_FOUND = 2
-    NOT_RUNNING = 3
-    CONFIG = 4
-    TIMEOUT = 5
-    UNKNOWN = 6
-    NOT_AUTHORISED = 7
 
 
 def run(command: Callable[[], Coroutine[Any, Any, Exit]]) -> None:

@@ -1,28 +1,52 @@
 """``sureclose``: the group of commands."""
 
+from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 import click
 
 from sureclose import __version__
-from sureclose.cli.close import close
-from sureclose.cli.configuring import new_config, show_config
-from sureclose.cli.doctor import doctor
-from sureclose.cli.exits import Exit
+from sureclose.cli.codes import Exit
 from sureclose.cli.logs import configure as configure_logs
-from sureclose.cli.prove import prove
-from sureclose.cli.resolve import resolve
-from sureclose.cli.run import run
-from sureclose.cli.session import Options
-from sureclose.cli.trace import trace
-from sureclose.cli.verify import verify_command
-from sureclose.paper.command import paper
+from sureclose.cli.options import Options
+
+_COMMANDS: Final = {
+    "run": "sureclose.cli.run:run",
+    "paper": "sureclose.paper.command:paper",
+    "close": "sureclose.cli.close:close",
+    "prove": "sureclose.cli.prove:prove",
+    "trace": "sureclose.cli.trace:trace",
+    "resolve": "sureclose.cli.resolve:resolve",
+    "verify": "sureclose.cli.verify:verify_command",
+    "doctor": "sureclose.cli.doctor:doctor",
+    "new-config": "sureclose.cli.configuring:new_config",
+    "show-config": "sureclose.cli.configuring:show_config",
+}
+"""Where each command is. Half of a start is imports, so a process makes only those of its own command."""
 
 # 2 is "not found" here: a command line that is not understood is a matter of configuration.
 click.UsageError.exit_code = Exit.CONFIG
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Commands(click.Group):
+    """Imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.option(
     "-c",
     "--config",
@@ -43,7 +67,3 @@ def main(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> N
     """
     configure_logs(verbose=verbose)
     context.obj = Options(files, verbose)
-
-
-for command in (run, paper, close, prove, trace, resolve, verify_command, doctor, new_config, show_config):
-    main.add_command(command)

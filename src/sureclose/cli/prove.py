@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from sureclose.cli import exits
-from sureclose.cli.exits import Exit
-from sureclose.cli.session import Options, actor, hosts_paper, opened
+from sureclose.cli.codes import Exit
+from sureclose.cli.options import Options
+from sureclose.cli.session import actor, hosts_paper, load, opened
 from sureclose.config import Config
 from sureclose.domain.words import Mode
 from sureclose.operate.executor import ChildExecutor, Executor, RestartCommand
@@ -66,7 +67,7 @@ def prove(
     """
 
     async def command() -> Exit:
-        config = options.load()
+        config = load(options)
         token = secrets.token_hex(4)
         progress = _progress
         progress("starting")

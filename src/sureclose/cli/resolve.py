@@ -6,8 +6,9 @@ import click
 import msgspec
 
 from sureclose.cli import exits
-from sureclose.cli.exits import Exit
-from sureclose.cli.session import Options, actor, opened
+from sureclose.cli.codes import Exit
+from sureclose.cli.options import Options
+from sureclose.cli.session import actor, opened
 from sureclose.domain.ids import plain
 from sureclose.domain.settlement import Unsettled
 from sureclose.journal.store import Fenced

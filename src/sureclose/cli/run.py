@@ -6,8 +6,9 @@ import signal
 import click
 
 from sureclose.cli import exits
-from sureclose.cli.exits import Exit
-from sureclose.cli.session import Options, opened
+from sureclose.cli.codes import Exit
+from sureclose.cli.options import Options
+from sureclose.cli.session import load, opened
 from sureclose.operate import running
 from sureclose.services.settings import Role
 
@@ -44,7 +45,7 @@ def run(options: Options, roles: tuple[Role, ...]) -> None:
     """
 
     async def command() -> Exit:
-        config = options.load()
+        config = load(options)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)

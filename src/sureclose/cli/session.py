@@ -5,12 +5,11 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
 from sureclose import config as configuration
+from sureclose.cli.options import Options
 from sureclose.config import Config, ConfigError
 from sureclose.domain.words import Mode
 from sureclose.journal.keys import Keys
@@ -28,18 +27,9 @@ from sureclose.venue.rest import BinanceRest
 from sureclose.venue.secret import Credentials, Secret
 
 
-@dataclass(frozen=True)
-class Options:
-    """What stands before the command: where the configuration is and how much is said."""
-
-    files: tuple[Path, ...]
-    verbose: bool
-
-    def load(self) -> Config:
-        return configuration.load(self.files)
-
-    def mode_source(self) -> str:
-        return configuration.source(self.files, "venue", "environment")
+def load(options: Options) -> Config:
+    """The configuration that the command line asks for; raises ``ConfigError``."""
+    return configuration.load(options.files)
 
 
 def actor() -> str:
@@ -55,7 +45,7 @@ def hosts_paper(config: Config) -> bool:
 @asynccontextmanager
 async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterator[Session]:
     """A session for the command ``name``. Without ``may_start`` it only attaches, and raises ``NotRunning``."""
-    config = options.load()
+    config = load(options)
     paper = hosts_paper(config)
     wanted = Wanted(
         folder=config.data_dir,
@@ -93,7 +83,7 @@ async def opened(options: Options, name: str, *, may_start: bool) -> AsyncIterat
                 producer(name),
             ),
             folder=config.data_dir,
-            mode_source=options.mode_source(),
+            mode_source=configuration.source(options.files, "venue", "environment"),
             clock=clock,
             monotonic=steady_seconds,
         )

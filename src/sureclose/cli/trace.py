@@ -6,8 +6,9 @@ import click
 from rich.table import Table
 
 from sureclose.cli import exits
-from sureclose.cli.exits import Exit
-from sureclose.cli.session import Options, opened
+from sureclose.cli.codes import Exit
+from sureclose.cli.options import Options
+from sureclose.cli.session import load, opened
 from sureclose.operate.trace import Trace
 from sureclose.operate.trace import trace as tell
 
@@ -70,7 +71,7 @@ def trace(options: Options, plan_id: str, *, as_json: bool) -> None:
         if found is None:
             return exits.fail(
                 Exit.NOT_FOUND,
-                f"nobody has heard of plan {plan_id} in {options.load().data_dir}; "
+                f"nobody has heard of plan {plan_id} in {load(options).data_dir}; "
                 "`sureclose show-config` shows which log this is",
             )
         if as_json:

@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from sureclose.cli import exits
-from sureclose.cli.exits import Exit
-from sureclose.cli.session import Options, hosts_paper, opened
+from sureclose.cli.codes import Exit
+from sureclose.cli.options import Options
+from sureclose.cli.session import hosts_paper, load, opened
 from sureclose.config import Config, ConfigError
 from sureclose.journal.checking import books as exchange
 from sureclose.journal.checking.books import Books, BooksUnreadable
@@ -81,7 +82,7 @@ def verify_command(
             )
         if trades and venue:
             return exits.fail(Exit.CONFIG, "give --trades or --venue: one of them is the exchange's word")
-        config = options.load()
+        config = load(options)
         try:
             async with _source(options, config, plan_ids, journal, venue=venue) as (source, books):
                 if target is not None:

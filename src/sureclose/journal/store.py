@@ -147,19 +147,19 @@ class Journal:
         return [plan.decode() for plan in plans]
 
     async def plan_of(self, client_order_id: str) -> str | None:
-        """The plan that an order belongs to, while its close is in the log."""
-        plan = await self._wire.execute_command(b"GET", self.keys.order(client_order_id))
-        return None if plan is None else plan.decode()
+        """The plan that an order of ours belongs to, empty when its close is archived.
 
-    async def sent(self, client_order_id: str) -> bool:
-        """Whether an order of that id is ours: its SENDING is in the log, or was archived."""
-        if await self.plan_of(client_order_id) is not None:
-            return True  # asked first, for it goes to the shelf and never comes back
+        ``None`` when the journal never sent one of that id.
+        """
+        plan = await self._wire.execute_command(b"GET", self.keys.order(client_order_id))
+        if plan is not None:
+            return str(plan.decode())
+        # Asked in this order: it goes from there to the shelf, and never back.
         shelf = order_shelf(self.keys, client_order_id, self._wall())
         for bucket in (shelf.now, shelf.before):
             if await self._wire.execute_command(b"HEXISTS", bucket, shelf.field):
-                return True
-        return False
+                return ""
+        return None
 
     async def append(self, chain: Chain, lease: Lease) -> None:
         """Write what the chain holds unwritten; raises ``Fenced`` when it is another process's now."""

@@ -178,7 +178,7 @@ MUTANTS: Final = (
         name="publishes without the lease",
         rule="8",
         file="journal/scripts/publish.lua",
-        old="local refused = fenced(KEYS[4], ARGV[1], ARGV[2]) or moved_on(KEYS[1], ARGV[3])",
+        old="local refused = fenced(KEYS[4], ARGV[1], ARGV[2])\n  or moved_on(KEYS[1], ARGV[3])",
         new="local refused = moved_on(KEYS[1], ARGV[3])",
         tests=(_GATE + "test_a_stale_lease_is_refused",),
     ),

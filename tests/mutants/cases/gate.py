@@ -171,7 +171,7 @@ MUTANTS: Final = (
         name="checks after the first write",
         rule="3",
         file="journal/scripts/gate.lua",
-        old="must_be(KEYS[3], 'zset')\nrecord(KEYS[1], KEYS[2], ARGV[4], 10)\n",
+        old="must_be(KEYS[3], 'zset')\nmust_be(KEYS[10], 'zset')\nrecord(KEYS[1], KEYS[2], ARGV[4], 10)\n",
         new="record(KEYS[1], KEYS[2], ARGV[4], 10)\nmust_be(KEYS[3], 'zset')\n",
         tests=(_GATE + "test_a_key_of_the_wrong_type_is_refused_before_the_first_write",),
     ),

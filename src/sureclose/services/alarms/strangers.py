@@ -47,12 +47,12 @@ class Strangers:
     async def _look_up(self, order: OrderReport, stopped: asyncio.Task[bool]) -> None:
         while not stopped.done():
             try:
-                ours = await self._journal.sent(order.client_order_id)
+                plan = await self._journal.plan_of(order.client_order_id)
             except RedisError as error:
                 log.warning("order_not_checked_yet", client_order_id=order.client_order_id, error=str(error))
                 await asyncio.wait({stopped}, timeout=_RETRY_S)
                 continue
-            if not ours:
+            if plan is None:
                 self._alarms.breach(
                     order.symbol,
                     f"an order of our prefix in {order.symbol} is not in the journal",
