@@ -103,6 +103,12 @@ class Process:
             raise NotUp(f"{self.name} never said {text!r}: {self.told[-800:]}") from None
 
     @property
+    def cpu_seconds(self) -> float:
+        """Of a processor, user and system, since it was started: fields 14 and 15 of proc(5)'s stat, in clock ticks."""
+        fields = Path(f"/proc/{self._child.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def told(self) -> str:
         return self._logfile.read_text()
 

@@ -80,7 +80,10 @@ async def measure(closes: int, told: list[int]) -> Report:
     stands: list[Stand] = []
     with tempfile.TemporaryDirectory(prefix="sureclose-bench-") as name:
         folder = segments_folder(Path(name), ACCOUNT)
-        async with EmbeddedServer(Path(name) / "log") as server, Log(LogSettings(url=server.url)) as log:
+        async with (
+            EmbeddedServer(Path(name) / "log") as server,
+            Log(LogSettings(url=server.url, socket_timeout_s=60.0)) as log,
+        ):
             wire: Wire = log.commands()
             # What is held in memory does not depend on the disk, and most of the time would.
             await wire.execute_command(b"CONFIG", "SET", "appendfsync", "no")
@@ -89,8 +92,9 @@ async def measure(closes: int, told: list[int]) -> Report:
             stands.append(await _stand(wire, filling, "bare server", 0, folder))
             other = Filling(wire, "untrimmed:", wall_ms())
             await other.open()
-            await other.finished(range(UNTRIMMED))
-            stands.append(await _stand(wire, other, "nothing archived or trimmed", UNTRIMMED, folder))
+            untrimmed = min(closes, UNTRIMMED)
+            await other.finished(range(untrimmed))
+            stands.append(await _stand(wire, other, "nothing archived or trimmed", untrimmed, folder))
             await wire.execute_command(b"FLUSHALL")
             await filling.open()
             await wire.execute_command(b"CONFIG", "SET", "slowlog-log-slower-than", 1_000)

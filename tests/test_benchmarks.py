@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -51,3 +52,39 @@ async def test_the_bench_has_a_figure_of_both_sides_for_each_row_and_writes_them
     before, _, rest = page.read_text().partition(begin)
     assert (before, rest.partition(end)[2]) == ("before\n", "\nafter\n")
     assert told.strip() in rest
+
+
+async def _figures(tmp_path: Path, *command: str) -> dict[str, Any]:
+    """What a bench wrote down."""
+    figures = tmp_path / "figures.json"
+    bench = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", *command, "--json", str(figures)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, failed = (stream.decode() for stream in await bench.communicate())
+    assert bench.returncode == 0, failed
+    found: dict[str, Any] = msgspec.json.decode(figures.read_bytes())
+    return found
+
+
+@pytest.mark.timeout(120)
+async def test_the_bench_of_memory_shows_what_closes_leave_in_the_log(tmp_path: Path) -> None:
+    report = await _figures(tmp_path, "benchmarks.memory", "--closes", "1200")
+    bare, whole, archived = report["stands"]
+    assert bare["finished"] == 0
+    assert whole["records"] == 6 * whole["finished"]
+    assert archived["records"] == 6 * 1_000, "those that are kept"
+    assert archived["finished"] == whole["finished"] == 1_200
+    assert bare["used_mib"] < archived["used_mib"]
+    assert archived["segments_mib"] > 0
+
+
+@pytest.mark.timeout(120)
+async def test_the_bench_of_starts_has_a_figure_for_each_log_and_a_bare_client(tmp_path: Path) -> None:
+    report = await _figures(tmp_path, "benchmarks.start", "--closes", "5", "--starts", "1")
+    assert len(report["rows"]) == 4
+    for row in report["rows"]:
+        assert row["cpu_seconds"][0] > 0
+        assert row["seconds"][0] > 0

@@ -1,7 +1,9 @@
 """Finished closes leave the log, whatever dies on the way, and can be read, checked and repeated as before."""
 
 import json
+import re
 from collections.abc import Awaitable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,12 +32,32 @@ AT_ONCE: Final = QUICK | {
 }
 
 
+def owned_keys() -> list[str]:
+    """The patterns of the table of keys in the documentation, without the prefix of the streams."""
+    page = (Path(__file__).parents[2] / "docs" / "journal.md").read_text()
+    rows = page.partition("## Every key")[2].splitlines()
+    cells = (row.split("|")[1] for row in rows if row.startswith("| `"))
+    return [
+        pattern.replace(":A:", ":paper:main:") for cell in cells for pattern in re.findall(r"`([^`]+)`", cell)
+    ]
+
+
+async def _every_key_is_owned(deployment: World, *seen: str) -> None:
+    patterns = owned_keys()
+    keys = [key.removeprefix(deployment.log.prefix) for key in await deployment.log.keys()]
+    strange = [key for key in keys if not any(fnmatchcase(key, pattern) for pattern in patterns)]
+    assert not strange, "give it an owner, a bound and a rule in docs/journal.md"
+    for name in seen:
+        assert any(name in key for key in keys), f"{name} was there to be looked at"
+
+
 async def _killed_while_archiving(log_url: str, folder: Path) -> None:
     async with world(log_url, folder, AT_ONCE) as deployment:
         held, plans = await _archived_through_two_crashes(deployment)
         segments = sorted((folder / "data" / "segments" / "paper:main").iterdir())
         assert segments, "there is a file for each anchor"
         await _said_again(deployment, held, plans)
+        await _every_key_is_owned(deployment, ":burnt:", ":anchors", "dead.letter", ":slot:", ":lease")
         await _traced_and_verified(deployment, plans, segments)
         await _damaged(deployment, segments)
 
@@ -49,6 +71,7 @@ async def _archived_through_two_crashes(deployment: World) -> tuple[Held, list[s
     for plan_id in plans:
         await log.add("apply.result", decision(held, plan_id))
     assert await first.ended() == CRASHED, first.told
+    await _every_key_is_owned(deployment, ":close:", ":order:", ":finished", ":journal", ":grant", ":pulse")
     second = deployment.run(SURECLOSE_CRASH_AT="after_anchor")
     assert await second.ended() == CRASHED, second.told
     deployment.run()

@@ -92,8 +92,8 @@ async def test_its_id_stays_used_up_and_its_order_stays_ours(room: Room) -> None
     assert found.burnt.is_for(admitted("plan").decision)
     other = msgspec.structs.replace(admitted("plan").decision, symbol="ETHUSDT")
     assert not found.burnt.is_for(other)
-    assert await journal.sent("sc-plan-1")
-    assert not await journal.sent("sc-plan-2")
+    assert await journal.plan_of("sc-plan-1") == ""
+    assert await journal.plan_of("sc-plan-2") is None
 
 
 @pytest.mark.parametrize(("days", "known"), [(0, True), (99, True), (100, True), (201, False)])
@@ -104,7 +104,7 @@ async def test_a_used_up_id_is_known_for_a_hundred_days_and_not_for_ever(
     await room.round()
     later = Journal(room.desk.wire, room.desk.keys, lambda: NOW + days * RETENTION_MS // 100)
     assert (await later.load("plan") is not None) is known
-    assert await later.sent("sc-plan-1") is known
+    assert (await later.plan_of("sc-plan-1") is not None) is known
 
 
 @pytest.mark.parametrize("door", ["append", "gate", "permit", "publish"])

@@ -2,13 +2,17 @@
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from sureclose.domain.facts import Admitted, Sending
 from sureclose.domain.words import PositionSide, Side
+from sureclose.journal.archive import Archive, Keeping
 from sureclose.journal.chain import Chain
 from sureclose.journal.verdict import Verdict
+from sureclose.services import engine
+from sureclose.services.archiver import Archiver
 from sureclose.streams.connection import Log
 from sureclose.streams.names import StreamName
 from tests.services.closings import COMPONENT, RECV_WINDOW, SYMBOL, Executor, executing
@@ -84,3 +88,50 @@ async def test_after_a_restart_the_close_whose_order_is_in_flight_comes_first(ex
     outcomes = [str((await executor.report(plan)).outcome) for plan in ("flying", "older")]
     assert outcomes == ["FLAT", "ALREADY_FLAT"]
     assert executor.amount == 0
+
+
+async def archived(executor: Executor, folder: Path) -> None:
+    """Every finished close has left the log."""
+    keeping = Keeping(closes=0, ms=0, segment=100)
+    archive = Archive(executor.wire, executor.keys, executor.time.ms, keeping, host="here", folder=folder)
+    assert await Archiver(archive, executor.keys.account, lambda: executor.lease).round(executor.lease)
+
+
+async def test_a_plan_whose_close_was_archived_is_not_closed_again(
+    executor: Executor, tmp_path: Path
+) -> None:
+    """The same wish is a duplicate, another one under its name a dead letter; neither reads a position first."""
+    decision = executor.decision("plan", fraction=Decimal("0.5"), action="PARTIAL_50")
+    await executor.close(decision)
+    await archived(executor, tmp_path)
+    same, other = executor.admit(decision), executor.admit(executor.decision("plan"))
+    await executor.until(lambda: (executor.seen.acknowledged, executor.seen.buried) == ([same], [other]))
+    assert executor.amount == Decimal("1.5")
+    assert len(executor.seen.reports) == len(executor.venue.placed) == 1
+
+
+async def test_a_plan_whose_skip_was_archived_can_be_closed(executor: Executor, tmp_path: Path) -> None:
+    await executor.do("HSET", executor.keys.freeze, "reason", "test")
+    await executor.close(executor.decision("plan"))
+    await executor.do("DEL", executor.keys.freeze)
+    await archived(executor, tmp_path)
+    executor.admit(executor.decision("plan"))
+    await executor.until(lambda: len(executor.seen.reports) == 2)
+    assert executor.amount == 0
+    assert [str(report.outcome.kind) for report in executor.seen.reports] == ["SKIPPED", "FLAT"]
+
+
+async def test_open_closes_are_taken_up_in_parts_until_all_have_ended(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "RESUMED_AT_ONCE", 2)
+    too_old = executor.time.ms() - 3_600_000
+    for number in range(5):
+        chain = Chain(f"plan-{number}")
+        decision = executor.decision(chain.plan_id, origin_at=too_old)
+        chain.note([Admitted(decision=decision, entry=executor.entry().ref)], executor.time.ms())
+        await executor.journal.append(chain, executor.lease)
+    await executor.reign()
+    assert await executor.engine.resume() == 5
+    await executor.until(lambda: len(executor.seen.reports) == 5)
+    assert await executor.journal.open_plans() == []

@@ -29,6 +29,7 @@ _REMARKS: Final = {
     "execution": "The close engine.",
     "execution.path": "1A or 1B: which component holds the grant",
     "execution.max_age_s": "how old an approval without expires_at may be when it is taken in",
+    "journal": "how long finished closes stay in the log before they go to data.dir/segments, and how long streams get",
     "http": "/ping /health /ready /metrics",
     "http.port": "0 takes a free one and prints it",
     "http.token": "required for anything that moves money",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from sureclose.journal.segment import Reading, SegmentUnreadable
 from sureclose.streams.wire import Wire
 
 _BATCH = 100
+_UNANCHORED = "not anchored: a crash or a close that went on left it behind, or the log was set back since"
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -81,6 +83,17 @@ class Library:
                 yield from self._segment(anchor)
             previous = one.hash
         yield Shelved(where="the anchors", problems=tuple(broken))
+        yield from self._unanchored(anchored)
+
+    def _unanchored(self, anchored: Sequence[Anchored]) -> Iterator[Shelved]:
+        """Files that the log does not know: told, for after a loss of the log they may be all that is left."""
+        known = set()
+        for one in anchored:
+            with suppress(ChainBroken, msgspec.DecodeError):
+                known.add(one.read().file)
+        for path in sorted(self._folder.glob("*.jsonl")):
+            if path.name not in known:
+                yield Shelved(where=str(path), absent=_UNANCHORED)
 
     def _segment(self, anchor: Anchor) -> Iterator[Stored | Unreadable | Shelved]:
         try:

@@ -10,7 +10,7 @@ from sureclose.journal.keys import Keys
 from sureclose.journal.record import Record
 from sureclose.streams.wire import Wire, pairs
 
-_recall = scripts.load("recall")
+_recall = scripts.load("recall", fenced=False)
 
 
 class Recalled(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ file without its footer was cut; what else happened to it shows in the hash of i
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -61,12 +62,11 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 def write(folder: Path, account: str, number: int, previous: str, closes: Sequence[Stored]) -> Written:
     """Write the closes under a temporary name, down to the disk; raises ``OSError``."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = folder / f".{number:08d}-{os.getpid()}.new"
+    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".new", dir=folder)
+    temporary = Path(name)
     plans = tuple(close.plan_id for close in closes)
     whole, size, records = hashlib.sha256(), 0, 0
-    with os.fdopen(
-        os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb"
-    ) as file:
+    with os.fdopen(descriptor, "wb") as file:
 
         def line(content: Line) -> None:
             nonlocal size

@@ -100,26 +100,26 @@ class Journal:
         plans = await self._wire.execute_command(b"ZRANGE", self.keys.parked, 0, -1)
         return [plan.decode() for plan in plans]
 
-    async def plan_of(self, client_order_id: str) -> str | None:
-        """The plan that an order belongs to, while its close is in the log."""
-        plan = await self._wire.execute_command(b"GET", self.keys.order(client_order_id))
-        return None if plan is None else plan.decode()
-
     async def orphans(self) -> dict[str, OrderReport]:
         """By client order id, the orders of ours that the venue has and the log had lost."""
         reply = await self._wire.execute_command(b"HGETALL", self.keys.orphans)
         pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
         return {name.decode(): msgspec.json.decode(order, type=OrderReport) for name, order in pairs}
 
-    async def sent(self, client_order_id: str) -> bool:
-        """Whether an order of that id is ours: its SENDING is in the log, or was archived."""
-        if await self.plan_of(client_order_id) is not None:
-            return True  # asked first, for it goes to the shelf and never comes back
+    async def plan_of(self, client_order_id: str) -> str | None:
+        """The plan that an order of ours belongs to, empty when its close is archived.
+
+        ``None`` when the journal never sent one of that id.
+        """
+        plan = await self._wire.execute_command(b"GET", self.keys.order(client_order_id))
+        if plan is not None:
+            return str(plan.decode())
+        # Asked in this order: it goes from there to the shelf, and never back.
         shelf = order_shelf(self.keys, client_order_id, self._wall())
         for bucket in (shelf.now, shelf.before):
             if await self._wire.execute_command(b"HEXISTS", bucket, shelf.field):
-                return True
-        return False
+                return ""
+        return None
 
     async def append(self, chain: Chain, lease: Lease) -> None:
         """Write what the chain holds unwritten; raises ``Fenced`` when it is another process's now."""

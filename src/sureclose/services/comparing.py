@@ -48,7 +48,7 @@ async def compare(venue: Books, journal: Journal, prefix: str, since: int) -> Co
             *(venue.orders_since(symbol, since) for symbol in symbols[first : first + _AT_ONCE])
         )
         ours += [order for orders in lists for order in orders if order.client_order_id.startswith(prefix)]
-    unknown = [order for order in ours if not await journal.sent(order.client_order_id)]
+    unknown = [order for order in ours if await journal.plan_of(order.client_order_id) is None]
     return Compared(since=since, symbols=tuple(symbols), ours=len(ours), unknown=tuple(unknown))
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -22,6 +22,11 @@ from sureclose.streams.entry import Delivered, Entry
 from sureclose.streams.fields import Unreadable
 
 log = structlog.get_logger()
+
+RESUMED_AT_ONCE: Final = 10
+RESUME_S: Final = 0.02
+"""So many closes are taken up, and the next when they have ended or that time is over: five hundred in a second, above
+what one process can close."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -64,6 +69,7 @@ class Engine:
         self._deliveries: dict[str, list[Delivery]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: set[str] = set()
+        self._resuming: asyncio.Task[None] | None = None
         self.broken: dict[str, str] = {}
         """Closes that can't go on in this process, and why: they stay open in the journal, and health says so."""
 
@@ -83,11 +89,21 @@ class Engine:
         return frozenset(self._held)
 
     async def resume(self) -> int:
-        """Take up every close that the journal holds unfinished; the way from there is the normal one."""
+        """Take up every close that the journal holds unfinished; the way from there is the normal one.
+
+        They are begun a few at a time, oldest first: ten thousand of them must not keep the reader from the entry that
+        waits. Returns how many there are.
+        """
         plans = [plan for plan in await self._tools.journal.open_plans() if plan not in self._closings]
-        for plan_id in plans:
-            self._start(plan_id)
+        self._resuming = asyncio.create_task(self._take_up(plans), name="resuming")
         return len(plans)
+
+    async def _take_up(self, plans: Sequence[str]) -> None:
+        for first in range(0, len(plans), RESUMED_AT_ONCE):
+            some = [plan for plan in plans[first : first + RESUMED_AT_ONCE] if plan not in self._closings]
+            tasks = [self._start(plan_id) for plan_id in some]
+            if tasks:
+                await asyncio.wait(tasks, timeout=RESUME_S)
 
     def admit(self, decision: Decision, entry: Entry) -> None:
         """Take in an approved decision. The same plan, delivered again, waits for the outcome of the first."""
@@ -115,12 +131,14 @@ class Engine:
 
     async def drain(self, seconds: float) -> None:
         """Let what is under way finish; what has not by then stays open in the journal and is taken up again."""
+        await self._stop_resuming()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
         await self.abandon()
 
     async def abandon(self) -> None:
         """Stop at once, without a trace: what is recorded is what is so, and no outcome is owed here any more."""
+        await self._stop_resuming()
         for plan_id in (*self._closings, *self.broken):
             self._tools.witness.elsewhere(plan_id)
         tasks = list(self._tasks)
@@ -128,7 +146,12 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, plan_id: str) -> None:
+    async def _stop_resuming(self) -> None:
+        if self._resuming is not None:
+            self._resuming.cancel()
+            await asyncio.wait({self._resuming})
+
+    def _start(self, plan_id: str) -> asyncio.Task[None]:
         deliveries = self._deliveries.get(plan_id)
         received = (deliveries[0].decision, deliveries[0].entry.ref) if deliveries else None
         self.broken.pop(plan_id, None)
@@ -137,6 +160,7 @@ class Engine:
         task = asyncio.create_task(self._run(closing), name=f"close-{plan_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _run(self, closing: Closing) -> None:
         plan_id = closing.plan_id

@@ -245,7 +245,7 @@ MUTANTS: Final = (
         name="takes an order of its prefix that nobody journalled for its own",
         rule="I9",
         file="services/alarms/strangers.py",
-        old="            if not ours and not lost and self._leads():\n",
+        old="            if plan is None and not lost and self._leads():\n",
         new="            if ours is None:\n",
         tests=(
             "tests/services/test_strangers.py::test_an_order_of_our_prefix_that_the_journal_never_sent_is_a_breach",

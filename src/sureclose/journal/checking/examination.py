@@ -86,6 +86,8 @@ class Examination:
         self._endings: list[_Ending] = []
         self._results: Results | None = None
         self._outcomes = _Outcomes()
+        self._long_ago = 0
+        """Outcomes of segments that were published longer ago than can be looked up; counted, for they may be many."""
         self._client_order_ids: set[str] = set()
         self.closes = 0
         self.records = 0
@@ -113,6 +115,7 @@ class Examination:
         self._flights.add(case)
         self._endings += _endings(case)
         if self._results is not None:
+            self._forget(self._results)
             self._judge_endings(self._results)
         if self._books is not None:
             self._compare(case, self._books)
@@ -145,6 +148,11 @@ class Examination:
         if results is not None:
             self._judge_endings(results)
 
+    def _forget(self, results: Results) -> None:
+        here = [ending for ending in self._endings if not _long_ago(ending, results)]
+        self._long_ago += len(self._endings) - len(here)
+        self._endings = here
+
     def _judge_endings(self, results: Results) -> None:
         """At once, so that nothing is kept of a close of which nothing is published any more."""
         self._tally.add(_published(self._endings, results))
@@ -155,6 +163,9 @@ class Examination:
         """What was found."""
         self._tally.add(self._flights.judge())
         self._tally.add(_published(self._endings, None))
+        if self._long_ago:
+            what = f"{self._long_ago} outcomes of segments were published longer ago than execution.result goes back"
+            self._tally.add([unclear(Rule.I3, Against.JOURNAL, "", what)])
         if self._results is not None:
             self._tally.add(self._outcomes.claimed(self._results))
         books = self._books
@@ -233,6 +244,13 @@ def _endings(case: Case) -> Iterator[_Ending]:
             )
 
 
+def _long_ago(ending: _Ending, results: Results) -> bool:
+    """Whether it is not published any more, and need not be."""
+    if ending.hash in results.by_evidence:
+        return False
+    return results.since is None or ending.at - _CLOCKS_MS <= results.since
+
+
 def _published(endings: list[_Ending], results: Results | None) -> Iterator[Finding]:
     """I3 and I7: each outcome was published in the words of its record."""
     for ending in endings:
@@ -242,7 +260,7 @@ def _published(endings: list[_Ending], results: Results | None) -> Iterator[Find
             yield unclear(Rule.I3, Against.JOURNAL, plan_id, what, hash_)
             continue
         said = results.by_evidence.get(hash_)
-        if said is None and (results.since is None or ending.at - _CLOCKS_MS <= results.since):
+        if _long_ago(ending, results):
             what = f"{ending.outcome} was published longer ago than execution.result goes back"
             yield unclear(Rule.I3, Against.JOURNAL, plan_id, what, hash_)
             continue

@@ -1,7 +1,8 @@
 """I4 over all closes: at most one attempt in flight per account, symbol and side, at any time."""
 
-from collections import defaultdict
+import sqlite3
 from collections.abc import Iterator
+from itertools import groupby
 
 import msgspec
 
@@ -29,10 +30,15 @@ class Flight(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Flights:
-    """All flights by account, symbol and the venue's side."""
+    """All flights by account, symbol and the venue's side.
+
+    Any two of them may be beside each other, however far apart their closes were read, so all are kept: on disk, in a
+    database that goes away by itself, for there may be millions.
+    """
 
     def __init__(self) -> None:
-        self._flights: defaultdict[tuple[str, str, str], list[Flight]] = defaultdict(list)
+        self._kept = sqlite3.connect("")
+        self._kept.execute("CREATE TABLE flights (position TEXT, since TEXT, flight BLOB)")
 
     def add(self, case: Case) -> None:
         ends = [id_key(kept.entry_id) for kept, _ in case.endings]
@@ -49,13 +55,17 @@ class Flights:
                 until=given_up if attempt.settled is None else id_key(attempt.settled.entry_id),
                 closed_until=sending.deadline if attempt.settled is None else 0,
             )
-            self._flights[case.account, position.symbol, position.position_side].append(flight)
+            where = f"{position.symbol} {position.position_side} {case.account}"
+            row = where, _sortable(since), msgspec.json.encode(flight)
+            self._kept.execute("INSERT INTO flights VALUES (?, ?, ?)", row)
 
     def judge(self) -> Iterator[Finding]:
         """I4: when an attempt is sent, every earlier one of that position is over, whichever close it is of."""
-        for (_, symbol, side), flights in self._flights.items():
+        rows = self._kept.execute("SELECT position, flight FROM flights ORDER BY position, since, rowid")
+        for position, flights in groupby(rows, key=lambda row: row[0]):
+            symbol, side, *_ = position.split(" ")
             under_way: list[Flight] = []
-            for flight in sorted(flights, key=lambda flight: flight.since):
+            for flight in (msgspec.json.decode(row[1], type=Flight) for row in flights):
                 under_way = [other for other in under_way if _may_act(other, flight)]
                 beside = [other for other in under_way if other.plan_id != flight.plan_id]
                 problems = [
@@ -66,6 +76,11 @@ class Flights:
                 hashes = [other.hash for other in beside]
                 yield from judged(Rule.I4, Against.JOURNAL, flight.plan_id, problems, flight.hash, *hashes)
                 under_way.append(flight)
+
+
+def _sortable(place: Place) -> str:
+    """As text in the same order; parts of an entry id have up to twenty digits."""
+    return f"{place[0]:020d}-{place[1]:020d}"
 
 
 def _may_act(earlier: Flight, flight: Flight) -> bool:

@@ -5,7 +5,8 @@ from importlib.resources import files
 from sureclose.streams.script import Script
 
 
-def load(name: str) -> Script:
-    """One script by its file's name, with the checks that all of them share in front."""
+def load(name: str, *, fenced: bool = True) -> Script:
+    """One script by its file's name, with the checks in front that all share but those that only read."""
     here = files(__name__)
-    return Script((here / "fence.lua").read_text() + (here / f"{name}.lua").read_text())
+    fence = (here / "fence.lua").read_text() if fenced else ""
+    return Script(fence + (here / f"{name}.lua").read_text())

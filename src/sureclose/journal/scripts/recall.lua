@@ -2,7 +2,7 @@
 -- plan, in one round trip. Returns what is left of a close that was archived, or nothing and head, state and records.
 local close = redis.call('HMGET', KEYS[1], 'head', 'state', 'records')
 if not close[1] then
-  return { burnt(KEYS[3], KEYS[4], ARGV[1]) or '' }
+  return { redis.call('HGET', KEYS[3], ARGV[1]) or redis.call('HGET', KEYS[4], ARGV[1]) or '' }
 end
 local records = {}
 for id in (close[3] or ''):gmatch('%S+') do

@@ -54,18 +54,18 @@ class Strangers:
         asked = 0
         while not stopped.done():
             try:
-                ours = await self._journal.sent(order.client_order_id)
-                lost = not ours and order.client_order_id in await self._journal.orphans()
+                plan = await self._journal.plan_of(order.client_order_id)
+                lost = plan is None and order.client_order_id in await self._journal.orphans()
             except RedisError as error:
                 log.warning("order_not_checked_yet", client_order_id=order.client_order_id, error=str(error))
                 await asyncio.wait({stopped}, timeout=_RETRY_S)
                 continue
-            if not ours and not self._leads() and asked < _PATIENCE:
+            if plan is None and not self._leads() and asked < _PATIENCE:
                 # The log may have lost it: who executes makes sure of that first.
                 asked += 1
                 await asyncio.wait({stopped}, timeout=_RETRY_S)
                 continue
-            if not ours and not lost and self._leads():
+            if plan is None and not lost and self._leads():
                 self._alarms.breach(
                     order.symbol,
                     f"an order of our prefix in {order.symbol} is not in the journal",
