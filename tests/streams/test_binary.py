@@ -31,7 +31,7 @@ async def test_without_the_wheel_the_first_server_on_path_that_is_new_enough_is_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sureclose.streams.binary._from_wheel", lambda: None)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("PATH", str(tmp_path))
     fake_binary(tmp_path / "valkey-server", "echo 'Redis server v=6.0.16 sha=0'")
     with pytest.raises(LogTooOld, match=r"6\.0\.16"):
         await find_server(None)
