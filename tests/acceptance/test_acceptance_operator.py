@@ -160,7 +160,7 @@ async def _nothing_secret_is_told(log_url: str, folder: Path) -> None:
         commands = (["trace", plan_id], ["trace", plan_id, "--json"], ["doctor"], ["show-config"])
         told += [await deployment.command("-v", *arguments, **secret) for arguments in commands]
         told.append(await deployment.command("doctor", VENUE__API_SECRET="wrong-but-secret", **secret))
-        told.append(await deployment.command("run", REDIS__URL="redis://:wrong-password@127.0.0.1:1/0"))
+        told.append(await deployment.command("doctor", REDIS__URL="redis://:wrong-password@127.0.0.1:1/0"))
         told.append(await proving)
         lines |= _command_lines()
         password = log_url.partition("://:")[2].partition("@")[0]
