@@ -7,8 +7,9 @@ from typing import cast
 import pytest
 
 from sureclose.journal.fence import Fence
+from sureclose.services.alarms.alarm import AlarmKind
 from sureclose.services.comparing import Books
-from sureclose.services.continuity import Alarming, Continuity
+from sureclose.services.continuity import Continuity
 from sureclose.services.execution import ExecutionService
 from sureclose.services.settings import ExecutionSettings
 from sureclose.streams.connection import Log
@@ -22,6 +23,16 @@ async def executor(log: Log, log_prefix: str) -> AsyncIterator[Executor]:
     async with executing(log, log_prefix) as made:
         await made.do("DEL", made.keys.lease)
         yield made
+
+
+class Silence:
+    """Nobody is told of a loss, for there is none here."""
+
+    def raise_(self, kind: AlarmKind, subject: str, what: str, remedy: str, /, **facts: object) -> None:
+        raise AssertionError(f"{kind} {subject}: {what}")
+
+    def clear(self, kind: AlarmKind, subject: str) -> None:
+        """There was none."""
 
 
 def service(executor: Executor, log: Log) -> ExecutionService:
@@ -40,7 +51,7 @@ def service(executor: Executor, log: Log) -> ExecutionService:
             Fence(),
             executor.wiring,
             cast("Books", executor.tools.venue),
-            cast("Alarming", None),
+            Silence(),
             executor.tools.clock,
             prefix="sc-",
             recv_window=executor.tools.recv_window,

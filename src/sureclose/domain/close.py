@@ -297,7 +297,8 @@ def _newer(known: OrderReport, seen: OrderReport) -> OrderReport:
 
 def _filled(progress: Progress, fact: facts.Filled) -> State:
     known = {trade.trade_id for trade in progress.trades}
-    fresh = tuple(trade for trade in fact.trades if trade.trade_id not in known)
+    # By id, since a list that was read in pages, or told twice, may have one of them twice.
+    fresh = tuple({trade.trade_id: trade for trade in fact.trades if trade.trade_id not in known}.values())
     setbacks, refusals = (0, 0) if fresh else (progress.setbacks + 1, progress.refusals)
     progress = _with_order(progress, fact.order)
     return _next(
