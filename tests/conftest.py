@@ -6,7 +6,7 @@ ask what we do and not what the log does, on Valkey.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -23,29 +23,48 @@ _OF_THE_LOG: Final = ("streams", "journal")
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     suite = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
     if "server_kind" in metafunc.fixturenames and suite in _OF_THE_LOG:
-        kinds = [VALKEY] if redis_7() is None else [VALKEY, REDIS]
-        metafunc.parametrize("server_kind", kinds, scope="session")
+        metafunc.parametrize("server_kind", [VALKEY] if redis_7() is None else [VALKEY, REDIS])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def server_kind() -> str:
     """Which server a test runs on."""
     return VALKEY
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def server_binary(server_kind: str) -> str:
     """Its program, for a test that starts one of its own."""
     return str(binary(server_kind))
 
 
 @pytest.fixture(scope="session")
-def log_server(server_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    """A server for the whole session; a test that kills its server starts one of its own."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("log"), binary=server_binary)
-    asyncio.run(server.start())
-    yield server
-    asyncio.run(server.stop())
+def log_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], EmbeddedServer]]:
+    """One server of each kind that is asked for; a test that kills its server starts one of its own."""
+    started: dict[str, EmbeddedServer] = {}
+
+    def of(kind: str) -> EmbeddedServer:
+        if kind not in started:
+            server = EmbeddedServer(tmp_path_factory.mktemp("log"), binary=str(binary(kind)))
+            asyncio.run(server.start())
+            started[kind] = server
+        return started[kind]
+
+    yield of
+    for server in started.values():
+        asyncio.run(server.stop())
+
+
+@pytest.fixture(scope="session")
+def shared_log(log_servers: Callable[[str], EmbeddedServer]) -> EmbeddedServer:
+    """The log of all deployments."""
+    return log_servers(VALKEY)
+
+
+@pytest.fixture
+def log_server(log_servers: Callable[[str], EmbeddedServer], server_kind: str) -> EmbeddedServer:
+    """The log of a test, of the kind that it runs on."""
+    return log_servers(server_kind)
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ AT_ONCE: Final = 6
 
 
 @pytest.fixture(scope="session")
-def external_log(log_server: EmbeddedServer) -> str:
+def external_log(shared_log: EmbeddedServer) -> str:
     """The session's log by its ``redis://`` address, as an operator would configure one, password included."""
-    return log_server.tcp_url
+    return shared_log.tcp_url
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -23,6 +23,7 @@ from tests.acceptance.world import (
     eventually,
     hosted,
     judged,
+    popen,
     token,
     world,
 )
@@ -45,6 +46,35 @@ def _one_line(done: Done, *said: str) -> None:
     assert "Traceback" not in done.err
     for part in said:
         assert part in lines[0], done
+
+
+COMMANDS: Final = (
+    "run",
+    "paper",
+    "close",
+    "prove",
+    "trace",
+    "reconcile",
+    "resolve",
+    "verify",
+    "doctor",
+    "new-config",
+    "show-config",
+)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+async def test_each_command_starts_as_a_shell_starts_it(tmp_path: Path, name: str) -> None:
+    """It imports what it needs by itself: other tests start it where all is imported."""
+    done = await command(name, "--help", folder=tmp_path, begin=popen)
+    assert done.code == 0, done
+    assert done.out.startswith(f"Usage: sureclose {name} "), done
+
+
+async def test_all_commands_are_listed(tmp_path: Path) -> None:
+    done = await command("--help", folder=tmp_path, begin=popen)
+    listed = done.out.partition("Commands:\n")[2].splitlines()
+    assert {line.split()[0] for line in listed if line[2:3].strip()} == set(COMMANDS), done
 
 
 # close --------------------------------------------------------------------------------------------------------------

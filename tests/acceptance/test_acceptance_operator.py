@@ -20,6 +20,7 @@ from tests.acceptance.world import (
     descendants,
     hosted,
     judged,
+    popen,
     token,
     world,
 )
@@ -55,7 +56,7 @@ def _six_hold(done: Done) -> dict[str, Any]:
 
 
 async def _proven_on_a_fresh_folder(_: str, folder: Path) -> None:
-    done = await command("prove", "--json", "--out", "evidence", folder=folder)
+    done = await command("prove", "--json", "--out", "evidence", folder=folder, begin=popen)
     document = _six_hold(done)
     assert document["evidence_folder"] == str(folder / "evidence")
     assert not done.err.startswith("{")

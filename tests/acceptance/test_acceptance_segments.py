@@ -1,14 +1,13 @@
 """Finished closes leave the log, whatever dies on the way, and can be read, checked and repeated as before."""
 
 import json
-import re
 from collections.abc import Awaitable
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from tests.acceptance.keys import kind_of
 from tests.acceptance.world import (
     QUICK,
     Fields,
@@ -32,20 +31,9 @@ AT_ONCE: Final = QUICK | {
 }
 
 
-def owned_keys() -> list[str]:
-    """The patterns of the table of keys in the documentation, without the prefix of the streams."""
-    page = (Path(__file__).parents[2] / "docs" / "journal.md").read_text()
-    rows = page.partition("## Every key")[2].splitlines()
-    cells = (row.split("|")[1] for row in rows if row.startswith("| `"))
-    return [
-        pattern.replace(":A:", ":paper:main:") for cell in cells for pattern in re.findall(r"`([^`]+)`", cell)
-    ]
-
-
 async def _every_key_is_owned(deployment: World, *seen: str) -> None:
-    patterns = owned_keys()
     keys = [key.removeprefix(deployment.log.prefix) for key in await deployment.log.keys()]
-    strange = [key for key in keys if not any(fnmatchcase(key, pattern) for pattern in patterns)]
+    strange = [key for key in keys if kind_of(key) is None]
     assert not strange, "give it an owner, a bound and a rule in docs/journal.md"
     for name in seen:
         assert any(name in key for key in keys), f"{name} was there to be looked at"

@@ -4,6 +4,7 @@ Nothing here imports what it judges. The exchange's own records say what happene
 """
 
 import asyncio
+import atexit
 import contextlib
 import hashlib
 import hmac
@@ -13,10 +14,12 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import urlencode
@@ -25,6 +28,8 @@ import aiohttp
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from yarl import URL
+
+from tests.nursery import Nursery
 
 SURECLOSE: Final = str(Path(sys.executable).parent / "sureclose")
 PREFIX: Final = "sc-"
@@ -119,6 +124,19 @@ def popen(arguments: list[str], env: dict[str, str], folder: Path, output: Path)
         )
 
 
+@cache
+def _nursery() -> Nursery:
+    """One for all tests of this process; it ends with it."""
+    nursery = Nursery(Path(tempfile.mkdtemp(prefix="sureclose-nursery-")))
+    atexit.register(nursery.__exit__, None, None, None)
+    return nursery.__enter__()
+
+
+def forked(arguments: list[str], env: dict[str, str], folder: Path, output: Path) -> Child:
+    """Without the second of imports."""
+    return _nursery().begin(arguments, env, folder, output)
+
+
 class Process:
     """One process in a session, and so a group, of its own; its output goes to files."""
 
@@ -128,7 +146,7 @@ class Process:
         settings: Mapping[str, str],
         folder: Path,
         name: str,
-        begin: Begin = popen,
+        begin: Begin = forked,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.out = folder / f"{name}-{token()}.out"
@@ -206,10 +224,12 @@ class Done:
         return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
 
 
-async def command(*arguments: str, settings: Mapping[str, str] | None = None, folder: Path) -> Done:
+async def command(
+    *arguments: str, settings: Mapping[str, str] | None = None, folder: Path, begin: Begin = forked
+) -> Done:
     """Run ``sureclose`` to its end in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    process = Process(list(arguments), settings or {}, folder, "command")
+    process = Process(list(arguments), settings or {}, folder, "command", begin)
     try:
         code = await process.ended(COMMAND_S)
     finally:
@@ -667,7 +687,7 @@ class World:
         exchange: Exchange,
         producer: Producer,
         more: Mapping[str, str],
-        begin: Begin = popen,
+        begin: Begin = forked,
     ) -> None:
         self._begin = begin
         self.folder = folder
@@ -701,7 +721,9 @@ class World:
 
     async def command(self, *arguments: str, **settings: str) -> Done:
         """A ``sureclose`` command with the same configuration."""
-        return await command(*arguments, settings=self.settings | settings, folder=self.folder / "cli")
+        return await command(
+            *arguments, settings=self.settings | settings, folder=self.folder / "cli", begin=self._begin
+        )
 
     def end(self) -> None:
         for process in self.runs:
@@ -715,7 +737,7 @@ async def beside(
     log_url: str,
     folder: Path,
     settings: Mapping[str, str] = QUICK,
-    begin: Begin = popen,
+    begin: Begin = forked,
 ) -> AsyncIterator[World]:
     """A deployment on a log and an exchange that others use too: its streams and symbols are its own."""
     producer = Producer(log_url, f"{token()}:quantum:stream:")

@@ -17,9 +17,9 @@ ONE = Decimal(1)
 
 @pytest.mark.timeout(300)
 async def test_three_hundred_closes_in_a_storm_have_one_effect_each(
-    log_server: EmbeddedServer, tmp_path: Path
+    shared_log: EmbeddedServer, tmp_path: Path
 ) -> None:
-    found = await storm(log_server.tcp_url, tmp_path, closes=300, rate=Decimal("0.02"), seed=1, symbols=150)
+    found = await storm(shared_log.tcp_url, tmp_path, closes=300, rate=Decimal("0.02"), seed=1, symbols=150)
     assert found["closes"] == 300
     assert sum(found["strikes"].values()) > 100, "it was no storm"
     assert not found["violations"], table(found)

@@ -80,10 +80,10 @@ class Company:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def company(
-    request: pytest.FixtureRequest, log_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, shared_log: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Mapping[object, Awaitable[None]]]:
     """The plays of all chosen tests of a module."""
-    found = Company(log_server.tcp_url, tmp_path_factory.mktemp("incidents"))
+    found = Company(shared_log.tcp_url, tmp_path_factory.mktemp("incidents"))
     for item in of_module(request):
         function = getattr(item, "function", None)
         if function in PLAYS:

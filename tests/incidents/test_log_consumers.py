@@ -3,12 +3,13 @@
 import re
 import signal
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import aiohttp
 import pytest
 from redis.asyncio import Redis
 
+from tests.acceptance.keys import kind_of
 from tests.acceptance.world import QUICK, decision, eventually, now_ms, token, world
 from tests.incidents.plays import Stage, alone, shared
 
@@ -16,34 +17,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300
 
 GROUP: Final = "execution_service_exits"
 STREAM: Final = "apply.result"
-
-
-class Kind(NamedTuple):
-    """One kind of key: what it is called behind the streams' prefix, of what type, and what bounds it."""
-
-    name: str
-    type: str
-    bound: str
-
-
-EXPIRES: Final = "expires"
-KINDS: Final = (
-    Kind(r"harvest\.intent|trade\.intent|apply\.plan|apply\.result", "stream", "trimmed behind its groups"),
-    Kind(r"execution\.result|authority\.events|dead\.letter", "stream", "trimmed by age"),
-    Kind(r"sureclose:slot:[^:]+:\d+", "string", EXPIRES),
-    Kind(r"sureclose:probe:.+", "string", EXPIRES),
-    Kind(r"sureclose:paper:main:journal", "stream", "finished closes leave it"),
-    Kind(r"sureclose:paper:main:open", "zset", "closes under way"),
-    Kind(r"sureclose:paper:main:parked", "zset", "closes that wait for a person"),
-    Kind(r"sureclose:paper:main:lease", "hash", EXPIRES),
-    Kind(r"sureclose:paper:main:epoch", "string", "one for the account"),
-    Kind(r"sureclose:paper:main:(grant|freeze|pulse|alarms)", "hash", "one for the account"),
-    Kind(r"sureclose:paper:main:close:[0-9a-zA-Z_-]+", "hash", EXPIRES),
-    Kind(r"sureclose:paper:main:order:sc-[0-9a-f]+", "string", EXPIRES),
-    Kind(r"sureclose:paper:main:warrant:.+", "string", EXPIRES),
-    Kind(r"sureclose:paper:main:flights:[A-Z0-9_]+", "hash", "orders in flight"),
-)
-"""Every key that a run leaves in the log. Whoever adds one says here what bounds it (incident 85)."""
 
 
 async def _checks(stage_or_world: Any) -> dict[str, dict[str, str]]:
@@ -189,9 +162,8 @@ async def test_incident_85_every_key_has_a_known_kind_and_a_bound(log_url: str, 
         keys = [key async for key in client.scan_iter(f"{log.prefix}*")]
         assert len(keys) > 20
         for key in keys:
-            kinds = [kind for kind in KINDS if re.fullmatch(kind.name, key.removeprefix(log.prefix))]
-            assert len(kinds) == 1, f"{key} is of no known kind"
-            assert await client.type(key) in {kinds[0].type, "none"}, key
-            if kinds[0].bound is EXPIRES:
+            kind = kind_of(key.removeprefix(log.prefix))
+            assert kind is not None, f"{key} stands in no row of docs/journal.md"
+            if kind.goes_by == "time to live":
                 assert await client.ttl(key) != -1, f"{key} stays for ever"
         await client.aclose()

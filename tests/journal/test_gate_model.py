@@ -141,17 +141,19 @@ class Model(msgspec.Struct):
                 self.flight = ""
         return refused or self.wrote()
 
-    def archive(self, held: Lease) -> str:
+    def archive(self, held: Lease, known: int) -> str:
         """Every finished close leaves the log, but one that was skipped after it had been sent."""
         done = {plan for plan, close in self.closes.items() if close.state == "DONE"}
         unsent = {p for p, close in self.closes.items() if close.state == "SKIPPED" and not close.attempt}
         if not done | unsent:
             return "NOTHING"
+        if self.written < known:
+            return "LOG_LOST"
         if (held.owner, held.epoch) != (self.holder, self.epoch):
             return "STALE_LEASE"
         self.burnt |= done
         self.closes |= {plan: Close() for plan in done | unsent}
-        return "OK"
+        return self.wrote()
 
 
 class Process(msgspec.Struct):
@@ -162,6 +164,7 @@ class Process(msgspec.Struct):
     heads: dict[str, Head]
     desk: Desk
     fence: Fence
+    archive: Archive
 
     @property
     def known(self) -> int:
@@ -206,22 +209,17 @@ class Pair:
 
     def __init__(self, log: Log, folder: Path) -> None:
         self.desk = Desk(log, f"model{next(prefixes)}:")
-        self.archive = Archive(
-            self.desk.wire,
-            self.desk.keys,
-            lambda: NOW,
-            KEEP_NOTHING,
-            host="here",
-            folder=folder,
-            fence=Fence(),
-        )
         self.model = Model()
         nobody = Lease("nobody", 0)
         self.processes = {}
         for name in "ab":
             desk, fence = Desk(log, self.desk.prefix), Fence()
             desk.journal = Journal(desk.wire, desk.keys, lambda: NOW, fence)
-            self.processes[name] = Process(name, nobody, dict.fromkeys(PLANS, Head()), desk, fence)
+            archive = Archive(
+                desk.wire, desk.keys, lambda: NOW, KEEP_NOTHING, host="here", folder=folder, fence=fence
+            )
+            heads = dict.fromkeys(PLANS, Head())
+            self.processes[name] = Process(name, nobody, heads, desk, fence, archive)
         self._copy: tuple[Model, dict[bytes, bytes]] | None = None
 
     async def step(self, call: tuple[str, ...]) -> None:
@@ -357,15 +355,16 @@ class Pair:
 
     async def do_archive(self, owner: str) -> None:
         """Without the file: what the log lets go does not depend on it."""
-        held = self.processes[owner].lease
-        closes, place = await self.archive.due(), await self.archive.next_place()
-        expected = self.model.archive(held)
+        process = self.processes[owner]
+        held, archive = process.lease, process.archive
+        closes, place = await archive.due(), await archive.next_place()
+        expected = self.model.archive(held, process.known)
         written = Written(
             temporary=Path(), path=Path(), sha256="0" * 64, size=0, closes=len(closes), records=0
         )
         try:
             if closes:
-                await self.archive.anchor(held, written, place, closes)
+                await archive.anchor(held, written, place, closes)
             said = "OK" if closes else "NOTHING"
         except NotAnchored as refused:
             said = str(refused)

@@ -13,12 +13,12 @@ from tests.matrix.sample import Plays, chosen_by
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def plays(
-    request: pytest.FixtureRequest, log_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, shared_log: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Plays]:
     """The plays of all chosen tests, under way at once."""
     names = [item.callspec.params.get("name") for item in of_module(request) if hasattr(item, "callspec")]
     async with (
-        Playground(log_server.tcp_url, tmp_path_factory.mktemp("matrix") / "ground") as ground,
+        Playground(shared_log.tcp_url, tmp_path_factory.mktemp("matrix") / "ground") as ground,
         Plays(ground) as found,
     ):
         for name in filter(chosen_by, names):

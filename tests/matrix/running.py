@@ -34,8 +34,8 @@ from tests.acceptance.world import (
 )
 from tests.faults.staging import Shown, play
 from tests.faults.watching import Watch, watching
-from tests.matrix.nursery import Nursery
 from tests.matrix.stories import Story
+from tests.nursery import Nursery
 
 AT_ONCE: Final = 20
 """Stories of one exchange under way at once: mostly they wait for a dead process's lease to run out."""

@@ -45,11 +45,11 @@ def expired(symbol: str, plan_id: str) -> dict[str, str]:
 
 
 async def test_approvals_that_expired_on_an_open_position_are_told_once_over_a_kill_until_it_is_closed(
-    log_server: EmbeddedServer, tmp_path: Path
+    shared_log: EmbeddedServer, tmp_path: Path
 ) -> None:
     book = Book(tmp_path)
     settings = {**QUICK, "ALERTS__COMMAND": book.command}
-    async with world(log_server.tcp_url, tmp_path, settings) as deployment:
+    async with world(shared_log.tcp_url, tmp_path, settings) as deployment:
         run = deployment.run()
         await deployment.up(run)
         held, plans = await deployment.exchange.open(), [token() for _ in range(50)]

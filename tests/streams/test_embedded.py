@@ -234,15 +234,15 @@ async def test_a_folder_too_deep_for_a_socket_gets_a_short_private_one(tmp_path:
 async def test_a_socket_folder_that_others_can_enter_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "t"))
-    (tmp_path / "t").mkdir()
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     server = EmbeddedServer(deep)
-    async with server:
-        short = next((tmp_path / "t").iterdir())
-    short.chmod(0o755)
-    with pytest.raises(SocketFolderUnsafe, match="Remove it"):
-        await server.start()
+    with tempfile.TemporaryDirectory(prefix="t-") as folder:
+        monkeypatch.setattr(tempfile, "gettempdir", lambda: folder)
+        async with server:
+            short = next(Path(folder).iterdir())
+        short.chmod(0o755)
+        with pytest.raises(SocketFolderUnsafe, match="Remove it"):
+            await server.start()
 
 
 async def test_a_port_taken_between_choice_and_start_is_chosen_again(

@@ -36,8 +36,8 @@ MUTANTS: Final = (
         name="counts a trade twice",
         rule="7",
         file="domain/close.py",
-        old="fresh = tuple(trade for trade in fact.trades if trade.trade_id not in known)",
-        new="fresh = tuple(trade for trade in fact.trades if known is not None)",
+        old="fresh = tuple({trade.trade_id: trade for trade in fact.trades if trade.trade_id not in known}.values())",
+        new="fresh = tuple({trade.trade_id: trade for trade in fact.trades if known is not None}.values())",
         tests=(
             _CLOSE + "test_more_fills_of_an_order_that_was_believed_ended_are_counted",
             _TOTAL + "test_saying_a_thing_twice_says_nothing_more_about_what_is_filled",

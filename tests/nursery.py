@@ -1,6 +1,7 @@
 """Starts ``sureclose`` by a fork of a process that has it imported: the same program, without the second that imports take.
 
-A matrix starts thousands of processes. Each is a session of its own that is really killed; only its imports are shared.
+The tests start hundreds of processes, a matrix thousands. Each is a session of its own that is really killed; only its
+imports are shared. That the program starts as a shell starts it is shown by those that say ``popen``.
 """
 
 import contextlib
@@ -15,6 +16,8 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
+
+import click
 
 _BORN_S: Final = 30.0
 _POLL_S: Final = 0.002
@@ -44,14 +47,14 @@ class Nursery:
     """The process that forks. Leaving the block kills whatever it has started."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.matrix.nursery", str(self._folder)],
-            cwd=Path(__file__).parents[2],
+            [sys.executable, "-m", "tests.nursery", str(self._folder)],
+            cwd=Path(__file__).parents[1],
             env={name: value for name, value in os.environ.items() if not name.startswith("SURECLOSE")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -93,8 +96,10 @@ def main(folder: Path) -> None:
     """Fork one for each line of standard input, which answers with its process id; at the end of the input kill them all."""
     import gc
 
-    import sureclose.cli.main
-    import sureclose.cli.run  # noqa: F401 - imported once, for all of them
+    from sureclose.cli import main as command_line
+
+    for name in command_line.main.list_commands(click.Context(command_line.main)):
+        command_line.main.get_command(click.Context(command_line.main), name)
 
     gc.collect()
     gc.freeze()
@@ -120,6 +125,7 @@ def main(folder: Path) -> None:
             if not pid:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                (folder / str(os.getpid())).unlink(missing_ok=True)  # of one that had this number before
                 _live(*json.loads(line))
             living.add(pid)
     for pid in living:
