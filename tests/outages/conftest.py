@@ -26,9 +26,8 @@ async def built(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     """Up, and closing."""
     folder = tmp_path_factory.mktemp("outages")
     with own_server(program, folder / "log") as server:
-        async with Wall(server.port) as wall:
-            through = server.url.replace(f":{server.port}/", f":{wall.port}/")
-            settings = QUICK | {"REDIS__URL": through}
+        async with Wall(server.url) as wall:
+            settings = QUICK | {"REDIS__URL": wall.url}
             async with world(server.url, folder, settings, symbols=150) as deployment:
                 run = deployment.run()
                 address = await deployment.up(run)

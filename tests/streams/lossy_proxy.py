@@ -26,6 +26,7 @@ class LossyProxy:
         self._server: asyncio.Server | None = None
         self._armed: tuple[bytes, bytes, Loss] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._accepted: set[asyncio.StreamWriter] = set()
         self.done: set[Loss] = set()
         self.lost = asyncio.Event()
         self.port = 0
@@ -49,12 +50,16 @@ class LossyProxy:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._accepted:
+            writer.close()  # of a task that was cancelled before it began
         await self._server.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
+        self._accepted.add(writer)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda ended: None if ended.cancelled() else self._accepted.discard(writer))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
