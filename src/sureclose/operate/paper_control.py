@@ -1,12 +1,15 @@
-"""The paper exchange's own controls, for ``prove``: a position to close, and an answer that is late."""
+"""The paper exchange's own controls, for ``prove``: a position to close, and an order that is told of late."""
 
 from decimal import Decimal
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import aiohttp
 
 from sureclose.venue.secret import Credentials
+
+_EVENTS: Final = 4
+"""What the user data stream tells of a MARKET order that fills at once: TRADE_LITE, new, account, filled."""
 
 
 class PaperControl:
@@ -38,9 +41,11 @@ class PaperControl:
             {"symbol": symbol, "amount": format(amount, "f"), "entry_price": format(entry_price, "f")},
         )
 
-    async def delay_answers(self, count: int, ms: int) -> None:
-        """The next orders are executed at once and answered late, so that a process can die in mid-send."""
-        await self._post("faults", {"fault": "answer_delayed", "count": count, "ms": ms})
+    async def keep_quiet(self, symbol: str, ms: int) -> None:
+        """The symbol's next order is executed at once and told of late, so that a process can die in mid-send."""
+        match = {"symbol": symbol}
+        await self._post("faults", {"fault": "answer_delayed", "match": match, "count": 1, "ms": ms})
+        await self._post("faults", {"fault": "stream_late", "match": match, "count": _EVENTS, "ms": ms})
 
     async def _post(self, path: str, body: dict[str, object]) -> None:
         async with self._session.post(f"{self._base}/paper/v1/{path}", json=body) as answer:

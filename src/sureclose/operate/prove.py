@@ -314,7 +314,7 @@ async def _survives(
 ) -> dict[str, Any]:
     symbol = order.second
     if control is not None:
-        await control.delay_answers(1, MID_SEND_MS)
+        await control.keep_quiet(symbol, MID_SEND_MS)
     before = await ask(session.wire, session.keys)
     asked = await _ask(session, order, symbol, intent_id)
     outcome = asyncio.create_task(_outcome(session, asked, progress))
