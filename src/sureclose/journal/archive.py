@@ -89,6 +89,8 @@ class Archive:
                 *(recall(self._wire, self._keys, plan_id, self._wall()) for plan_id in some)
             )
             for plan_id, one in zip(some, recalled, strict=True):
+                if isinstance(one, Recalled) and one.state == "OPEN":
+                    continue  # delivered again since it was listed
                 if isinstance(one, Recalled):
                     found.append((plan_id, one))
                 else:

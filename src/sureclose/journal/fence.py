@@ -47,6 +47,7 @@ class Fence:
     def __init__(self, mirror: Mirror | None = None) -> None:
         self._mirror = mirror
         self._reign = 0
+        self._unkept: OSError | None = None
         self.memory = Memory()
         self.damaged = ""
         """Why the mirror could not be read; nothing was known then."""
@@ -67,7 +68,11 @@ class Fence:
             return
         self.memory = msgspec.structs.replace(self.memory, written=written)
         if self._mirror is not None and self._reign:
-            self._mirror.count(self.memory.id, self._reign, written)
+            try:
+                self._mirror.count(self.memory.id, self._reign, written)
+            except OSError as error:
+                # The script has written: what follows from that goes on, and the next ``sync`` says that this is not kept.
+                self._unkept = error
 
     def look(self) -> None:
         """Learn what another process of this folder has seen since."""
@@ -78,6 +83,7 @@ class Fence:
         except MirrorDamaged as error:
             self.damaged = str(error)
             return
+        self.damaged = ""
         if kept.id != own.id:
             if kept.id and kept.epoch >= own.epoch:
                 self.memory = kept
@@ -102,6 +108,7 @@ class Fence:
     def reign(self, epoch: int) -> None:
         """The lease is ours in this epoch: on disk before anything is written under it."""
         self._reign = epoch
+        self.close()  # another process may have put a new file in the place of one that was damaged
         self._keep(msgspec.structs.replace(self.memory, epoch=max(epoch, self.memory.epoch)))
 
     def abdicate(self) -> None:
@@ -115,14 +122,28 @@ class Fence:
         if self._mirror is not None and self._reign:
             self._mirror.count(identity, self._reign, written)
 
+    def heard(self, authority: Authority | None) -> None:
+        """Grant and freeze while another leads: known here, and kept by who leads."""
+        known = self.memory.authority
+        if (
+            authority is not None
+            and authority.recorded
+            and (known is None or authority.revision >= known.revision)
+        ):
+            self.memory = msgspec.structs.replace(self.memory, authority=authority)
+
     def authorise(self, authority: Authority) -> None:
         """Grant and freeze are these now."""
         self._keep(msgspec.structs.replace(self.memory, authority=authority))
 
     def sync(self) -> None:
-        """Put the counts on disk; may block for milliseconds."""
-        if self._mirror is not None:
-            self._mirror.sync()
+        """Put the counts on disk; may block for milliseconds. Raises ``OSError`` for each that could not be noted."""
+        if self._mirror is None:
+            return
+        unkept, self._unkept = self._unkept, None
+        if unkept is not None:
+            self._mirror.count(self.memory.id, self._reign, self.memory.written)
+        self._mirror.sync()
 
     def close(self) -> None:
         if self._mirror is not None:

@@ -404,7 +404,11 @@ class Process:
         session = self._session
         names = map(session.streams.full, TRIMMED)
         return Trimmer(
-            session.wire, tuple(names), session.keeping.keep_entries, lambda: self._lease is not None
+            session.wire,
+            tuple(names),
+            session.keeping.keep_entries,
+            lambda: self._lease is not None,
+            readers=purposes(session.streams),
         )
 
     @property

@@ -151,6 +151,9 @@ class Closing:
         if not isinstance(self.state, New | Done):
             for attempt in self.state.progress.attempts:
                 self._listen_for(attempt.client_order_id)
+                self._tools.orphans.pop(
+                    attempt.client_order_id, None
+                )  # adopted by a script whose answer was lost
             self._bereave()
             return steps.Taken(now=self._now(), worker=self._lease.owner, epoch=self._lease.epoch)
         if self._received is None or self._published(self.state):

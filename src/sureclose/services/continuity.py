@@ -19,6 +19,7 @@ from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal import authority
 from sureclose.journal.fence import Fence, Lineage, read_lineage
 from sureclose.journal.lease import Lease
+from sureclose.journal.mirror import Authority
 from sureclose.journal.reconciliation import Reconciliation, join
 from sureclose.journal.store import Journal
 from sureclose.services.alarms.alarm import AlarmKind
@@ -79,11 +80,17 @@ class Continuity:
         self._max_age = max_age
         self._suspicion = ""
         self._run_id = ""
+        self._standing: Authority | None = None
 
     @property
     def highest_epoch(self) -> int:
         """No lease may have an epoch that was given out before."""
         return self._fence.memory.epoch
+
+    @property
+    def identity(self) -> str:
+        """The log as it is known here."""
+        return self._fence.memory.id
 
     def suspect(self, why: str) -> None:
         """Something else has shown that entries are gone; the next reign compares with the venue."""
@@ -92,12 +99,17 @@ class Continuity:
     async def look(self, wire: Wire) -> Lineage:
         """What the log says of itself, before the lease is asked for; what this machine knows is read first."""
         self._fence.look()
-        return await read_lineage(wire, self._keys)
+        lineage = await read_lineage(wire, self._keys)
+        self._standing = authority.recorded(await authority.standing(wire, self._keys))
+        return lineage
 
-    def stand_by(self, lineage: Lineage) -> None:
+    def stand_by(self, lineage: Lineage) -> bool:
         """Somebody else holds the lease, and has made sure of the log: what it says now is what is known here."""
         self._fence.abdicate()
-        self._fence.follow(lineage)
+        followed = self._fence.follow(lineage)
+        if followed:
+            self._fence.heard(self._standing)
+        return followed
 
     async def secure(self, held: Lease, lineage: Lineage, over: asyncio.Event) -> bool:
         """Make sure of the log before a reign; ``lineage`` is what it said before the lease was taken.
@@ -108,13 +120,18 @@ class Continuity:
         if report is None:
             return False
         trigger = self._trigger(lineage, report)
-        self._fence.reign(held.epoch)
+        if await self._asked(lambda: self._begin(held), over) is None:
+            return False
         self._run_id = report.run_id
         if await self._asked(lambda: self._guard_authority(self._wire, trigger), over) is None:
             return False
         if trigger:
             return await self._reconcile(trigger, held, report, over)
         return await self._asked(lambda: self._go_on(lineage, report), over) is not None
+
+    async def _begin(self, held: Lease) -> bool:
+        self._fence.reign(held.epoch)
+        return True
 
     async def watch(self, wire: Wire) -> str:
         """Every second of a reign: why it has to end, or nothing. Raises ``RedisError``."""
@@ -191,6 +208,9 @@ class Continuity:
         found = authority.recorded(await authority.standing(wire, self._keys))
         if kept is None and self._fence.damaged:
             await self._freeze(wire, "what was known of authority can't be read", trigger, found.revision + 1)
+            return True
+        if kept is None and trigger and not found.recorded:
+            await self._freeze(wire, "the log has no authority record", trigger, 1)
             return True
         if kept is None or found.revision > kept.revision:
             if found.recorded:
@@ -323,7 +343,7 @@ class Continuity:
         while not over.is_set():
             try:
                 return await question()
-            except (RedisError, LogProblem, VenueError) as error:
+            except (RedisError, LogProblem, VenueError, OSError) as error:
                 said = log.debug if told else log.warning
                 said("continuity_not_sure", error=str(error), remedy="nothing is sent before it is")
                 told = True
@@ -331,7 +351,7 @@ class Continuity:
         return None
 
 
-_UNFREEZE: Final = "machine closes end as SKIPPED(frozen); compare open positions with the venue (`sureclose reconcile`), then unfreeze"
+_UNFREEZE: Final = "machine closes end as SKIPPED(frozen); compare open positions with the venue (`sureclose reconcile`); a person's closes (`sureclose close`) go on"
 _WAIT: Final = (
     "nothing has to be done: closes go on when the venue's orders are read; `sureclose reconcile` shows them"
 )

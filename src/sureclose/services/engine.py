@@ -95,6 +95,7 @@ class Engine:
         waits. Returns how many there are.
         """
         plans = [plan for plan in await self._tools.journal.open_plans() if plan not in self._closings]
+        await self._stop_resuming()
         self._resuming = asyncio.create_task(self._take_up(plans), name="resuming")
         return len(plans)
 

@@ -26,6 +26,7 @@ from sureclose.services.vitals import LeaseState, StageVitals, Waits
 from sureclose.streams.clock import Moment
 from sureclose.streams.connection import Log
 from sureclose.streams.deadletter import dead_letter
+from sureclose.streams.encode import encode_decision
 from sureclose.streams.entry import Entry
 from sureclose.streams.errors import LogWentBackwards
 from sureclose.streams.fields import Unreadable
@@ -78,6 +79,8 @@ class ExecutionService:
         self._continuity = continuity
         self._wishes: dict[str, Delivery] = {}
         """What was under way when the log was lost."""
+        self._wished_in = ""
+        """The log that it was under way in."""
         self._leased_at: float | None = None
         self._log_answers: bool | None = None
         self.engine: Engine | None = None
@@ -124,10 +127,10 @@ class ExecutionService:
                 lineage = await self._continuity.look(self._lease_wire)
                 above = self._continuity.highest_epoch
                 taken = await lease.take(self._lease_wire, self.keys, self._worker, above=above)
-                if taken is None:
-                    self._continuity.stand_by(lineage)
+                if taken is None and self._continuity.stand_by(lineage):
+                    await self._hand_on()
                 self._log_answers = True
-            except RedisError as error:
+            except (RedisError, OSError) as error:
                 if self._log_answers is not False:
                     log.warning("lease_not_asked", error=str(error))
                 self._log_answers = False
@@ -179,6 +182,7 @@ class ExecutionService:
             self._continuity.suspect(str(error))
             log_lost()
         finally:
+            self._wished_in = self._wished_in if self._wishes else self._continuity.identity
             self._wishes |= engine.wishes
             self.engine = self.stage = None
             await engine.abandon()
@@ -187,11 +191,30 @@ class ExecutionService:
 
     async def _remember(self, engine: Engine) -> int:
         """Take in again what was under way before, should the log know nothing of it any more."""
-        lost = [wish for plan, wish in self._wishes.items() if await self._tools.journal.state(plan) is None]
+        lost = await self._lost_wishes()
         for wish in lost:
             engine.admit(wish.decision, wish.entry)
         self._wishes.clear()
         return len(lost)
+
+    async def _lost_wishes(self) -> list[Delivery]:
+        """None of a log that lost nothing: what was under way is pending there, or has its outcome."""
+        if self._continuity.identity == self._wished_in:
+            return []
+        return [wish for plan, wish in self._wishes.items() if await self._tools.journal.state(plan) is None]
+
+    async def _hand_on(self) -> None:
+        """Say it again for who leads now, who can't know what was under way here, should the log have lost it.
+
+        Whoever knows the plan takes it for a duplicate, and its age is that of the first wish.
+        """
+        wire: Wire = self._lease_wire
+        for wish in await self._lost_wishes():
+            fields = encode_decision(wish.decision, self._wiring.producer, self._tools.clock.now())
+            said = (part for pair in fields.items() for part in pair)
+            await wire.execute_command(b"XADD", self._source, b"*", *said)
+            log.warning("wish_said_again", plan_id=wish.decision.plan_id)
+        self._wishes.clear()
 
     async def _resume(self, over: asyncio.Event) -> None:
         assert self.engine is not None
@@ -199,8 +222,9 @@ class ExecutionService:
         while not over.is_set():
             try:
                 reach(FaultPoint.BEFORE_RESUME)
+                orphans = await self._tools.journal.orphans()
                 self._tools.orphans.clear()
-                self._tools.orphans.update(await self._tools.journal.orphans())
+                self._tools.orphans.update(orphans)
                 resumed = await self.engine.resume() + await self._remember(self.engine)
                 reach(FaultPoint.AFTER_RESUME)
                 await tell(self._wire, self.keys, self._pulse(self.lease))
@@ -303,7 +327,7 @@ class ExecutionService:
                         continue
                 else:
                     why = "another process has it"
-            except RedisError as error:
+            except (RedisError, OSError) as error:
                 self._log_answers = False
                 if asked_at - renewed_at < lease.TTL_MS / 1000:
                     continue

@@ -1,7 +1,8 @@
 """The trimmer: the lease holder keeps the streams bounded, and says which group stands in the way of that."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import structlog
 from redis.exceptions import RedisError
@@ -34,12 +35,14 @@ class Trimmer:
         leads: Callable[[], bool],
         *,
         look_s: float = LOOK_S,
+        readers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._wire = wire
         self._streams = streams
         self._keep = keep
         self._leads = leads
         self._look_s = look_s
+        self._readers = readers
         self._kept: dict[str, str] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -57,7 +60,7 @@ class Trimmer:
         """One stream, down to what must stay; how many entries went."""
         gone = 0
         while True:
-            found = await trim(self._wire, stream, self._keep)
+            found = await trim(self._wire, stream, self._keep, self._readers.get(stream, ""))
             gone += found.entries
             self._tell(stream, found.kept_by)
             if found.entries < AT_ONCE:
