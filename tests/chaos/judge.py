@@ -167,13 +167,14 @@ class _Symbol:
         for account in here:
             if account.remainder + already == asked and account.remainder > 0:
                 return account
+        whole = next((one for one in here if one.plan.whole and one.remainder > 0), None)
+        # A full close may have been sized on what was there a moment before; the venue takes what is there.
+        if whole is not None and asked > held + already:
+            return whole
         for account in self._accounts.values():
             if asked in account.asked or (asked == account.plan.quantity and account not in here):
                 return account
-        # A full close may have been sized on a position that a part had just made smaller; the venue takes what is there.
-        return next(
-            (one for one in here if one.plan.whole and one.remainder > 0 and asked >= held + already), None
-        )
+        return whole if asked >= held + already else None
 
     def _conclude(self, account: _Account, *, is_taken: bool) -> None:
         plan = account.plan

@@ -54,9 +54,9 @@ class LogNotDurable(LogProblem):
 class LogWentBackwards(LogProblem):
     """The newest id of {stream} is {last}, but {seen} was there before: entries are gone.
 
-    The log was restored from an older copy, or failed over with a loss. Nothing is read until somebody decides: compare
-    positions with the venue (`sureclose reconcile`), then restore the newest copy, or destroy the group {group} and
-    restart, so that everything still there is read anew.
+    The log was restored from an older copy, or failed over with a loss. The executor compares it with the venue
+    (`sureclose reconcile` shows what it found) and goes on; group {group} reads what is there. Whatever was approved and
+    never read is gone with the stream: its producer has to say it again.
     """
 
 
