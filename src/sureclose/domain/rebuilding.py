@@ -5,6 +5,7 @@ the close goes on as it always does, with the order's end, its trades, the remai
 a wish that is too old by now makes no further attempt. What can't be worked out is parked for a person.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -176,7 +177,9 @@ def _number(progress: Progress, order: OrderReport, policy: Policy) -> int:
     return next((number for number in numbers if _own_id(plan_id, number, policy) == own), 0)
 
 
+@lru_cache(maxsize=64 * AHEAD)
 def _own_id(plan_id: str, attempt: int, policy: Policy) -> str:
+    """Asked for again at every step while an orphan is left that no close has taken up."""
     return client_order_id_for(policy.client_order_id_prefix, policy.account, plan_id, attempt)
 
 
