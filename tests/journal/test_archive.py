@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from redis.exceptions import RedisError
 
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.fault_points import SEGMENT_POINTS, FaultPoint
@@ -247,3 +248,51 @@ async def test_what_leaves_when(room: Room, closes: int, age_s: int, gone: int) 
     keeping = Keeping(closes=3, ms=100_000, segment=3)
     archive = room.archive_of(keeping, NOW + age_s * 1000)
     assert len(await archive.due()) == gone
+
+
+async def test_a_skipped_close_that_was_delivered_again_since_it_was_listed_is_nobodys_damage(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skipped = await room.closed("plan", OutcomeKind.SKIPPED, sent=False)
+    listed = room.archive._due_plans
+
+    async def delivered_meanwhile() -> list[str]:
+        plans = await listed()
+        skipped.unwritten.append(admitted("plan"))
+        await room.desk.journal.append(skipped, room.desk.lease)
+        return plans
+
+    monkeypatch.setattr(room.archive, "_due_plans", delivered_meanwhile)
+    assert await room.round() == 0
+    monkeypatch.undo()
+    await room.desk.publish(skipped, ended(OutcomeKind.SKIPPED))
+    assert await room.round() == 1, "it is still one of those that may leave"
+
+
+async def test_a_log_without_memory_is_archived_which_gives_it_memory(room: Room) -> None:
+    """The other scripts are refused then, and no close would ever make room for another."""
+    await room.closed("plan")
+    await room.desk.do("CONFIG", "SET", "maxmemory", 1)
+    try:
+        with pytest.raises(RedisError, match="maxmemory"):
+            await room.desk.admit("other")
+        assert await room.round() == 1
+    finally:
+        await room.desk.do("CONFIG", "SET", "maxmemory", 0)
+    assert await room.kept() == ["plan"]
+    assert await room.desk.do("EXISTS", room.desk.keys.close("plan")) == 0
+
+
+async def test_a_close_of_more_records_than_a_script_can_name_at_once_leaves_the_log(room: Room) -> None:
+    """One that waited for days for a venue; if it stayed, all others of its segment would. Most of its ids are made up."""
+    await room.closed("plan")
+    closes, place = await room.archive.due(), await room.archive.next_place()
+    written = room.archiver._write(place, closes)
+    many = " ".join(f"{number}-1" for number in range(1, 8_101))
+    (first, *others), close = closes[0].stored.records, room.desk.keys.close("plan")
+    last = " ".join(entry_id for entry_id, _ in others)
+    await room.desk.do("HSET", close, "records", f"{first[0]} {many} {last}")
+    await room.archive.anchor(room.desk.lease, written, place, closes)
+    assert await room.kept() == ["plan"]
+    assert await room.desk.do("XLEN", room.desk.keys.journal) == 0
+    assert await room.desk.do("EXISTS", close) == 0

@@ -1,5 +1,6 @@
 """What a machine remembers of its log: it only grows, survives the process, and says so when it is damaged."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,50 @@ def test_a_torn_count_of_another_time_is_said_too(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(MirrorDamaged):
         mirror(tmp_path).read()
+
+
+def test_a_mirror_that_another_process_made_whole_is_the_one_that_is_written(tmp_path: Path) -> None:
+    """The file that was open here is in no folder any more."""
+    other, fence = Fence(mirror(tmp_path)), reigning(tmp_path, epoch=1, written=5)
+    next((tmp_path / "mirror").glob("*.json")).write_bytes(b"{torn")
+    fence.abdicate()
+    for each in (fence, other):
+        each.look()
+        assert each.damaged
+    other.reign(2)
+    other.adopt(OTHER, 10)
+    fence.look()
+    assert (fence.damaged, fence.memory.id) == ("", OTHER)
+    fence.reign(3)
+    fence.acknowledged(50)
+    assert Fence(mirror(tmp_path)).memory.written == 50
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_sync_notes_the_count_for_which_there_was_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script has written: who called it goes on, and what was heard is not forgotten when there is room again."""
+    fence = reigning(tmp_path, written=3)
+    monkeypatch.setattr(Mirror, "count", full)
+    fence.acknowledged(4)
+    assert fence.memory.written == 4
+    monkeypatch.undo()
+    fence.sync()
+    assert Fence(mirror(tmp_path)).memory.written == 4
+
+
+def test_a_sync_says_that_there_still_is_no_room_for_a_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fence = reigning(tmp_path, written=3)
+    monkeypatch.setattr(Mirror, "count", full)
+    fence.acknowledged(4)
+    with pytest.raises(OSError, match="No space"):
+        fence.sync()
 
 
 @pytest.mark.parametrize(

@@ -75,13 +75,17 @@ class Time:
 
 
 class Door(Journal):
-    """A journal that does something right after the script of the gate, before anybody hears of it."""
+    """A journal that does something right before the script of the gate, or right after it, before anybody hears of it."""
 
+    before: Callable[[], Awaitable[None]] | None = None
     behind: Callable[[], Awaitable[None]] | None = None
 
     async def gate(
         self, chain: Chain, lease: Lease, *, component: str, warranted_intent: str, sending: Sending
     ) -> Verdict:
+        if self.before is not None:
+            before, self.before = self.before, None
+            await before()
         verdict = await super().gate(
             chain, lease, component=component, warranted_intent=warranted_intent, sending=sending
         )

@@ -69,6 +69,23 @@ async def test_a_close_that_is_gone_altogether_goes_on_from_the_orphan(
     assert executor.tools.orphans == await executor.journal.orphans() == {}
 
 
+async def test_an_order_whose_adoption_was_not_heard_of_is_no_orphan_in_this_process(
+    executor: Executor,
+) -> None:
+    """The script has it as an attempt already; an orphan that nobody takes is looked through with each close."""
+    decision = await half(executor)
+    name = own_id(decision.plan_id)
+    order = await executor.venue.order(SYMBOL, name)
+    assert order is not None
+    await executor.do("DEL", executor.keys.close(decision.plan_id), executor.keys.order(name))
+    await executor.do("HSET", executor.keys.orphans, name, msgspec.json.encode(order).decode())
+    executor.tools.orphans.update(await executor.journal.orphans())
+    executor.wire.loses = executor.keys.order(name)
+    await closed_once(executor, decision)
+    assert executor.wire.loses == "", "its answer was the one that was lost"
+    assert executor.tools.orphans == await executor.journal.orphans() == {}
+
+
 async def test_an_id_that_was_used_and_that_the_venue_does_not_show_is_for_a_person(
     executor: Executor,
 ) -> None:

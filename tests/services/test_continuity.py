@@ -1,6 +1,7 @@
 """Before a reign: is it the log that was there, and what of the venue's orders does it lack?"""
 
 import asyncio
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -13,7 +14,7 @@ from sureclose.journal import authority, lease
 from sureclose.journal.fence import Fence, Lineage, read_lineage
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
-from sureclose.journal.mirror import Mirror
+from sureclose.journal.mirror import Memory, Mirror
 from sureclose.journal.store import Journal
 from sureclose.services.alarms.alarm import AlarmKind
 from sureclose.services.comparing import Books
@@ -237,6 +238,88 @@ async def test_a_server_started_anew_is_believed_only_by_those_who_know_the_log(
     stranger = Machine(log, log_prefix, tmp_path / "elsewhere", machine.venue)
     await stranger.reign("stranger")
     assert len(machine.venue.asked_at) == 1
+
+
+async def test_one_who_stood_by_knows_of_a_freeze_that_a_failover_lost(
+    machine: Machine, log: Log, log_prefix: str, tmp_path: Path
+) -> None:
+    """A folder of its own holds none of what the leader keeps; what it heard itself has to do."""
+    await machine.granted()
+    await machine.wire.execute_command(b"HSET", machine.keys.log, "written", 3)
+    await machine.wire.execute_command(b"HSET", machine.keys.freeze, "reason", "a person", "revision", 7)
+    other = Machine(log, log_prefix, tmp_path / "elsewhere", machine.venue)
+    assert other.continuity.stand_by(await other.continuity.look(other.wire))
+    await machine.wire.execute_command(b"DEL", machine.keys.freeze, machine.keys.lease)
+    await machine.wire.execute_command(b"HSET", machine.keys.log, "written", 2)
+    await other.reign("other")
+    assert len(machine.venue.asked_at) == 1
+    frozen = await other.frozen()
+    assert (frozen["kind"], frozen["revision"]) == ("LOG_LOST", "8")
+    await other.again().reign("other")
+    assert await other.frozen() == frozen
+
+
+async def test_one_who_stood_by_freezes_a_log_that_was_emptied(
+    machine: Machine, log: Log, log_prefix: str, tmp_path: Path
+) -> None:
+    await machine.granted()
+    other = Machine(log, log_prefix, tmp_path / "elsewhere", machine.venue)
+    assert other.continuity.stand_by(await other.continuity.look(other.wire))
+    keys = await machine.wire.execute_command(b"KEYS", f"{log_prefix}*")
+    await machine.wire.execute_command(b"DEL", *keys)
+    await other.reign("other")
+    assert len(machine.venue.asked_at) == 1
+    assert (await other.frozen())["kind"] == "LOG_LOST"
+    assert (await other.events()).count("AUTHORITY_FREEZE") == 1
+
+
+async def test_what_is_known_of_authority_is_not_unlearnt_from_an_older_word(
+    machine: Machine, log: Log, log_prefix: str, tmp_path: Path
+) -> None:
+    await machine.granted()
+    await machine.wire.execute_command(b"HSET", machine.keys.freeze, "reason", "a person", "revision", 7)
+    other = Machine(log, log_prefix, tmp_path / "elsewhere", machine.venue)
+    assert other.continuity.stand_by(await other.continuity.look(other.wire))
+    known = other.fence.memory.authority
+    assert known is not None
+    assert known.revision == 7
+    await machine.wire.execute_command(b"DEL", machine.keys.freeze)
+    assert other.continuity.stand_by(await other.continuity.look(other.wire))
+    assert other.fence.memory.authority == known
+
+
+async def test_a_loss_seen_by_who_knows_of_no_authority_freezes_a_log_that_has_none(
+    machine: Machine, log: Log, log_prefix: str, tmp_path: Path
+) -> None:
+    """Nobody would grant it again: an account without any record is only bootstrapped at its first start."""
+    await machine.granted()
+    await machine.wire.execute_command(b"HSET", machine.keys.log, "run", "the run before")
+    await machine.wire.execute_command(b"DEL", machine.keys.grant, machine.keys.lease)
+    stranger = Machine(log, log_prefix, tmp_path / "elsewhere", machine.venue)
+    await stranger.reign("stranger")
+    assert len(machine.venue.asked_at) == 1
+    assert (await stranger.frozen())["kind"] == "LOG_LOST"
+
+
+async def test_a_full_disk_under_the_mirror_is_waited_for(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing passes a gate before the machine remembers whose epoch it is."""
+    await machine.granted()
+    keep = Mirror.keep
+    refused: list[int] = []
+
+    def full_at_first(mirror: Mirror, memory: Memory) -> None:
+        if len(refused) < 2:
+            refused.append(memory.epoch)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        keep(mirror, memory)
+
+    monkeypatch.setattr(Mirror, "keep", full_at_first)
+    again = machine.again()
+    held = await again.reign()
+    assert refused == [held.epoch, held.epoch]
+    assert again.again().fence.memory.epoch == held.epoch
 
 
 @pytest.mark.parametrize("what", ["missing", "older", "other"])

@@ -1,5 +1,6 @@
 """All closes of a process: what is delivered again, what is taken up again, and what others are told."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -135,3 +136,31 @@ async def test_open_closes_are_taken_up_in_parts_until_all_have_ended(
     assert await executor.engine.resume() == 5
     await executor.until(lambda: len(executor.seen.reports) == 5)
     assert await executor.journal.open_plans() == []
+
+
+async def test_taking_up_that_was_begun_again_ends_with_the_engine(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Begun again because the log failed in between; closes of a reign that is over are the next one's."""
+    monkeypatch.setattr(engine, "RESUMED_AT_ONCE", 1)
+    monkeypatch.setattr(engine, "RESUME_S", 60.0)
+    for number in range(4):
+        chain = Chain(f"plan-{number}")
+        decision = executor.decision(chain.plan_id)
+        chain.note([Admitted(decision=decision, entry=executor.entry().ref)], executor.time.ms())
+        await executor.journal.append(chain, executor.lease)
+    await executor.reign()
+    at_the_gate = asyncio.Event()
+
+    async def stay() -> None:
+        at_the_gate.set()
+        await asyncio.Event().wait()
+
+    executor.journal.before = stay
+    await executor.engine.resume()
+    await at_the_gate.wait()
+    await executor.engine.resume()
+    await executor.engine.abandon()
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "resuming"] == []
+    assert executor.engine.size == 0
+    assert len(await executor.journal.open_plans()) == 4

@@ -5,6 +5,7 @@ from itertools import count
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sureclose.services.trimmer import Trimmer
 from sureclose.streams.connection import Log
 from sureclose.streams.trim import AT_ONCE, Trimmed, trim
 from sureclose.streams.wire import Wire, id_key
@@ -122,3 +123,23 @@ async def test_a_long_stream_is_trimmed_in_parts(log: Log, log_prefix: str) -> N
     )
     assert await trim(model.wire, model.stream, 100) == Trimmed(AT_ONCE, "")
     assert await trim(model.wire, model.stream, 100) == Trimmed(40, "")
+
+
+async def test_nothing_goes_before_the_reader_of_the_stream_has_its_group(log: Log, log_prefix: str) -> None:
+    """It is made with its first start, which may be after everybody else's: until then all of it is unread."""
+    model = Model(log.commands(), f"{log_prefix}stream")
+    trimmer = Trimmer(model.wire, [model.stream], 3, lambda: True, readers={model.stream: "one"})
+    await model.add(10, 0)
+    assert await trim(model.wire, model.stream, 3, "one") == Trimmed(0, "one")
+    await model.make(1, 10)
+    await model.read(1, 10)
+    for entry in tuple(model.pending["two"]):
+        await model.finish(1, model.pending["two"].index(entry))
+    assert await trimmer.round(model.stream) == 0
+    assert await model.left() == model.entries
+    await model.make(0, 10)
+    await model.read(0, 10)
+    for entry in tuple(model.pending["one"]):
+        await model.finish(0, model.pending["one"].index(entry))
+    assert await trimmer.round(model.stream) == 7
+    assert await model.left() == model.entries[-3:]
