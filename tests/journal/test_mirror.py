@@ -145,8 +145,12 @@ def test_a_sync_says_that_there_still_is_no_room_for_a_count(
     fence = reigning(tmp_path, written=3)
     monkeypatch.setattr(Mirror, "count", full)
     fence.acknowledged(4)
-    with pytest.raises(OSError, match="No space"):
-        fence.sync()
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space"):
+            fence.sync()
+    monkeypatch.undo()
+    fence.sync()
+    assert Fence(mirror(tmp_path)).memory.written == 4
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,29 @@ async def test_one_who_stood_by_knows_of_a_freeze_that_a_failover_lost(
     assert await other.frozen() == frozen
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_one_who_led_before_knows_of_a_freeze_that_a_failover_lost(
+    machine: Machine, log: Log, log_prefix: str, tmp_path: Path, restarted: bool
+) -> None:
+    """What its folder keeps is older than what it heard since."""
+    await machine.granted()
+    await machine.wire.execute_command(b"DEL", machine.keys.lease)
+    other = Machine(log, log_prefix, tmp_path / "elsewhere", machine.venue)
+    await other.reign("other")
+    await machine.wire.execute_command(b"DEL", machine.keys.lease)
+    await machine.reign()
+    await machine.wire.execute_command(b"HSET", machine.keys.log, "written", 3)
+    await machine.wire.execute_command(b"HSET", machine.keys.freeze, "reason", "a person", "revision", 7)
+    if restarted:
+        other = other.again()
+    assert other.continuity.stand_by(await other.continuity.look(other.wire))
+    await machine.wire.execute_command(b"DEL", machine.keys.freeze, machine.keys.lease)
+    await machine.wire.execute_command(b"HSET", machine.keys.log, "written", 2)
+    await other.reign("other")
+    assert len(machine.venue.asked_at) == 1
+    assert (await other.frozen())["revision"] == "8"
+
+
 async def test_one_who_stood_by_freezes_a_log_that_was_emptied(
     machine: Machine, log: Log, log_prefix: str, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ every script that writes to the journal counts, and refuses a caller who has see
 import msgspec
 
 from sureclose.journal.keys import Keys
-from sureclose.journal.mirror import Authority, Memory, Mirror, MirrorDamaged
+from sureclose.journal.mirror import Authority, Memory, Mirror, MirrorDamaged, newer
 from sureclose.streams.wire import Wire
 
 
@@ -86,13 +86,13 @@ class Fence:
         self.damaged = ""
         if kept.id != own.id:
             if kept.id and kept.epoch >= own.epoch:
-                self.memory = kept
+                self.memory = msgspec.structs.replace(kept, authority=newer(kept.authority, own.authority))
             return
         self.memory = Memory(
             id=own.id,
             written=max(own.written, kept.written),
             epoch=max(own.epoch, kept.epoch),
-            authority=kept.authority or own.authority,
+            authority=newer(kept.authority, own.authority),  # what was heard since may be on no disk here
         )
 
     def follow(self, lineage: Lineage) -> bool:
@@ -142,7 +142,11 @@ class Fence:
             return
         unkept, self._unkept = self._unkept, None
         if unkept is not None:
-            self._mirror.count(self.memory.id, self._reign, self.memory.written)
+            try:
+                self._mirror.count(self.memory.id, self._reign, self.memory.written)
+            except OSError as error:
+                self._unkept = error
+                raise
         self._mirror.sync()
 
     def close(self) -> None:

@@ -82,7 +82,7 @@ class Mirror:
             memory,
             epoch=max(memory.epoch, before.epoch),
             written=max(memory.written, before.written) if memory.id == before.id else memory.written,
-            authority=_newer(memory.authority, before.authority),
+            authority=newer(memory.authority, before.authority),
         )
         new = self._memory.with_name(f".{self._memory.name}.{os.getpid()}")
         with os.fdopen(
@@ -133,7 +133,8 @@ class Mirror:
         raise AssertionError("not reached")
 
 
-def _newer(one: Authority | None, other: Authority | None) -> Authority | None:
+def newer(one: Authority | None, other: Authority | None) -> Authority | None:
+    """The one of the higher revision; of two of the same, the first."""
     if one is None or other is None:
         return one or other
     return one if one.revision >= other.revision else other

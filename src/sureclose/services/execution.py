@@ -77,10 +77,8 @@ class ExecutionService:
         self._monotonic = monotonic
         self._started_at = started_at
         self._continuity = continuity
-        self._wishes: dict[str, Delivery] = {}
-        """What was under way when the log was lost."""
-        self._wished_in = ""
-        """The log that it was under way in."""
+        self._wishes: dict[str, tuple[str, Delivery]] = {}
+        """What was under way when a reign ended, and the identity of the log that it was under way in."""
         self._leased_at: float | None = None
         self._log_answers: bool | None = None
         self.engine: Engine | None = None
@@ -182,8 +180,8 @@ class ExecutionService:
             self._continuity.suspect(str(error))
             log_lost()
         finally:
-            self._wished_in = self._wished_in if self._wishes else self._continuity.identity
-            self._wishes |= engine.wishes
+            log_id = self._continuity.identity
+            self._wishes = {plan: (log_id, wish) for plan, wish in engine.wishes.items()} | self._wishes
             self.engine = self.stage = None
             await engine.abandon()
             saying.cancel()
@@ -199,9 +197,11 @@ class ExecutionService:
 
     async def _lost_wishes(self) -> list[Delivery]:
         """None of a log that lost nothing: what was under way is pending there, or has its outcome."""
-        if self._continuity.identity == self._wished_in:
-            return []
-        return [wish for plan, wish in self._wishes.items() if await self._tools.journal.state(plan) is None]
+        return [
+            wish
+            for plan, (log_id, wish) in self._wishes.items()
+            if log_id != self._continuity.identity and await self._tools.journal.state(plan) is None
+        ]
 
     async def _hand_on(self) -> None:
         """Say it again for who leads now, who can't know what was under way here, should the log have lost it.
