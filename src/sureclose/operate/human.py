@@ -20,7 +20,7 @@ from sureclose.streams.wire import Wire, texts
 
 VALID_MS = 60_000
 """How long a person's wish is good for, and with it the warrant."""
-LEASE_PATIENCE_S = 6.0
+LEASE_PATIENCE_S = 10.0
 """How long to wait for an executor: the old one's lease has to run out before a new one can take it."""
 
 
