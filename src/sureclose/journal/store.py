@@ -199,11 +199,7 @@ class Journal:
             ],
         )
         reach(FaultPoint.AFTER_GATE)
-        if verdict in _FENCES:
-            raise Fenced(verdict)
-        if verdict is Verdict.OK:
-            self._written(chain, head)
-        return verdict
+        return self._said(verdict, chain, head)
 
     async def adopt(self, chain: Chain, lease: Lease, sending: Sending, known: Sequence[AnyFact]) -> Verdict:
         """Write what the chain holds and then ``known``, which make an order that the log had lost an attempt again.
@@ -243,11 +239,7 @@ class Journal:
             ],
         )
         reach(FaultPoint.AFTER_ADOPTION)
-        if verdict in _FENCES:
-            raise Fenced(verdict)
-        if verdict is Verdict.OK:
-            self._written(chain, head)
-        return verdict
+        return self._said(verdict, chain, head)
 
     async def permit(self, chain: Chain, lease: Lease, *, component: str, warranted_intent: str) -> Verdict:
         """Write what the chain holds, if and only if this close may act at the venue now: grant or warrant, and freeze.
@@ -284,11 +276,7 @@ class Journal:
             ],
         )
         reach(FaultPoint.AFTER_PERMIT)
-        if verdict in _FENCES:
-            raise Fenced(verdict)
-        if verdict is Verdict.OK:
-            self._written(chain, head)
-        return verdict
+        return self._said(verdict, chain, head)
 
     async def publish(
         self,
@@ -387,6 +375,14 @@ class Journal:
         known = [*chain.unwritten, *more]
         head, records = extend(chain.head, chain.plan_id, known, writer, self._wall(), chain.noted_at)
         return head, _counted(records)
+
+    def _said(self, verdict: Verdict, chain: Chain, head: Head) -> Verdict:
+        """The word of a script that may also say no; raises ``Fenced`` where the close has to be read again."""
+        if verdict in _FENCES:
+            raise Fenced(verdict)
+        if verdict is Verdict.OK:
+            self._written(chain, head)
+        return verdict
 
     def _written(self, chain: Chain, head: Head) -> None:
         chain.head = head
