@@ -84,12 +84,6 @@ async def anchors(wire: Wire, keys: Keys) -> list[Anchored]:
         start = "(" + page[-1][0].decode()
 
 
-async def anchor_of(wire: Wire, keys: Keys, number: int) -> Anchored | None:
-    """That of one segment."""
-    page = await wire.execute_command(b"XRANGE", keys.anchors, f"{number}-0", f"{number}-0")
-    return _anchored(page[0]) if page else None
-
-
 async def last_anchor(wire: Wire, keys: Keys) -> Anchored | None:
     page = await wire.execute_command(b"XREVRANGE", keys.anchors, b"+", b"-", b"COUNT", 1)
     return _anchored(page[0]) if page else None

@@ -58,10 +58,6 @@ class Fence:
         """What a script is told: which log this process knows, and how many scripts had written to it."""
         return f"{self.memory.id}:{self.memory.written}"
 
-    @property
-    def mirrored(self) -> bool:
-        return self._mirror is not None
-
     def acknowledged(self, written: int) -> None:
         """The log has answered that so many scripts have written to it by now."""
         if written <= self.memory.written:
