@@ -51,11 +51,8 @@ async def test_a_close_whose_own_key_is_gone_finds_its_order_at_the_gate(executo
     await closed_once(executor, decision)
 
 
-@pytest.mark.parametrize("frozen", [False, True])
-async def test_a_close_that_is_gone_altogether_goes_on_from_the_orphan(
-    executor: Executor, frozen: bool
-) -> None:
-    """What was sent already is followed to its end under a freeze as well."""
+async def orphaned(executor: Executor) -> Decision:
+    """A part that was executed, of which the log knows nothing but that its order was lost."""
     decision = await half(executor)
     name = own_id(decision.plan_id)
     order = await executor.venue.order(SYMBOL, name)
@@ -63,6 +60,15 @@ async def test_a_close_that_is_gone_altogether_goes_on_from_the_orphan(
     await executor.do("DEL", executor.keys.close(decision.plan_id), executor.keys.order(name))
     await executor.do("HSET", executor.keys.orphans, name, msgspec.json.encode(order).decode())
     executor.tools.orphans.update(await executor.journal.orphans())
+    return decision
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+async def test_a_close_that_is_gone_altogether_goes_on_from_the_orphan(
+    executor: Executor, frozen: bool
+) -> None:
+    """What was sent already is followed to its end under a freeze as well."""
+    decision = await orphaned(executor)
     if frozen:
         await executor.do("HSET", executor.keys.freeze, "reason", "test")
     await closed_once(executor, decision)
@@ -73,14 +79,8 @@ async def test_an_order_whose_adoption_was_not_heard_of_is_no_orphan_in_this_pro
     executor: Executor,
 ) -> None:
     """The script has it as an attempt already; an orphan that nobody takes is looked through with each close."""
-    decision = await half(executor)
-    name = own_id(decision.plan_id)
-    order = await executor.venue.order(SYMBOL, name)
-    assert order is not None
-    await executor.do("DEL", executor.keys.close(decision.plan_id), executor.keys.order(name))
-    await executor.do("HSET", executor.keys.orphans, name, msgspec.json.encode(order).decode())
-    executor.tools.orphans.update(await executor.journal.orphans())
-    executor.wire.loses = executor.keys.order(name)
+    decision = await orphaned(executor)
+    executor.wire.loses = executor.keys.order(own_id(decision.plan_id))
     await closed_once(executor, decision)
     assert executor.wire.loses == "", "its answer was the one that was lost"
     assert executor.tools.orphans == await executor.journal.orphans() == {}
