@@ -14,6 +14,7 @@ import msgspec
 
 from sureclose.services.settings import (
     AlertSettings,
+    AuthoritySettings,
     CompatSettings,
     ExecutionSettings,
     HttpSettings,
@@ -59,6 +60,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     streams: StreamSettings = StreamSettings()
     venue: VenueSettings = VenueSettings()
     execution: ExecutionSettings = ExecutionSettings()
+    authority: AuthoritySettings = AuthoritySettings()
     journal: JournalSettings = JournalSettings()
     http: HttpSettings = HttpSettings()
     alerts: AlertSettings = AlertSettings()

@@ -1,6 +1,5 @@
 """``sureclose``: the group of commands."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +7,7 @@ import click
 
 from sureclose import __version__
 from sureclose.cli.codes import Exit
+from sureclose.cli.lazy import Lazy
 from sureclose.cli.logs import configure as configure_logs
 from sureclose.cli.options import Options
 
@@ -20,33 +20,21 @@ _COMMANDS: Final = {
     "reconcile": "sureclose.cli.reconcile:reconcile",
     "resolve": "sureclose.cli.resolve:resolve",
     "verify": "sureclose.cli.verify:verify_command",
+    "authority": "sureclose.cli.authority:authority",
     "doctor": "sureclose.cli.doctor:doctor",
     "new-config": "sureclose.cli.configuring:new_config",
     "show-config": "sureclose.cli.configuring:show_config",
 }
-"""Where each command is. Half of a start is imports, so a process makes only those of its own command."""
+"""Where each command is."""
 
 # 2 is "not found" here: a command line that is not understood is a matter of configuration.
 click.UsageError.exit_code = Exit.CONFIG
 
 
-class _Commands(click.Group):
-    """Imports a command when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        if cmd_name not in _COMMANDS:
-            return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
-        command = getattr(import_module(module), name)
-        assert isinstance(command, click.Command)
-        return command
-
-
 @click.group(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    cls=Lazy,
+    places=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.option(
     "-c",

@@ -86,6 +86,7 @@ async def opened(
             host=host,
             streams=config.streams,
             execution=config.execution,
+            authority=config.authority,
             keeping=config.journal,
             http=config.http,
             http_port_is_default=http_port_is_default(options),

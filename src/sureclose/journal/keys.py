@@ -62,6 +62,36 @@ class Keys(msgspec.Struct, frozen=True):
         return self._key("freeze")
 
     @property
+    def leased(self) -> str:
+        """Hash of the last lease of a controller: component, owner, epoch, when it was renewed or given up."""
+        return self._key("leased")
+
+    @property
+    def reigns(self) -> str:
+        """Stream of the leases that were taken, one entry each: the record of starts and takeovers."""
+        return self._key("reigns")
+
+    @property
+    def components(self) -> str:
+        """Hash of what each process last announced of each component that it runs, by component and host."""
+        return self._key("components")
+
+    @property
+    def audits(self) -> str:
+        """Hash by audit id: what each audit found, and the hash of its evidence."""
+        return self._key("audits")
+
+    @property
+    def safety(self) -> str:
+        """Hash of the safety controller's arming."""
+        return self._key("safety")
+
+    @property
+    def backlog(self) -> str:
+        """Stream of what backlog drains recorded, one entry for each batch that was acknowledged with it."""
+        return self._key("backlog")
+
+    @property
     def pulse(self) -> str:
         """Hash of what the executor last reported of itself."""
         return self._key("pulse")

@@ -15,6 +15,7 @@ from sureclose.services import identity
 from sureclose.services.reading import Wiring
 from sureclose.services.settings import (
     AlertSettings,
+    AuthoritySettings,
     ExecutionSettings,
     HttpSettings,
     JournalSettings,
@@ -35,6 +36,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     host: Host
     streams: StreamSettings
     execution: ExecutionSettings
+    authority: AuthoritySettings
     keeping: JournalSettings
     http: HttpSettings
     http_port_is_default: bool

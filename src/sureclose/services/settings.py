@@ -75,6 +75,41 @@ class ExecutionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             )
 
 
+class AuthoritySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[authority]``: when a controller has stopped proving itself, and what evidence counts (seconds)."""
+
+    absence_s: int = 60
+    """How long nobody may hold a valid lease before the account is frozen."""
+    ghost_s: int = 120
+    """How long the controller's group may have unread entries without being given one."""
+    path_broken_s: int = 300
+    """How long an approved close may be without an outcome while the venue takes orders."""
+    unverifiable_s: int = 300
+    """How long the controller's path may be impossible to judge."""
+    evidence_max_age_s: int = 3_600
+    """How old the newest evidence of an audit may be when a grant or an unfreeze names it."""
+    audit_min_closes: int = 1
+    """Confirmed closes that an audit must find, each traced from event to fill."""
+    audit_min_restarts: int = 1
+    """Recorded starts of the controller after the first that an audit must find."""
+    exclusive_exits: bool = False
+    """Whether a reducing order that is not ours is a breach."""
+    map_file: str = ""
+    """The authority map document, rewritten by each audit that passes. Empty: none."""
+
+    def __post_init__(self) -> None:
+        numbers = (
+            self.absence_s,
+            self.ghost_s,
+            self.path_broken_s,
+            self.unverifiable_s,
+            self.evidence_max_age_s,
+            self.audit_min_closes,
+        )
+        if min(numbers) < 1 or self.audit_min_restarts < 0:
+            raise ValueError("what [authority] counts and times must be at least 1, audit_min_restarts 0")
+
+
 class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[journal]``: how long finished closes stay in the log before they go to a segment, and how long streams get."""
 

@@ -1,0 +1,14 @@
+"""``sureclose authority``: who may execute machine closes, and how that changes."""
+
+from typing import Final
+
+import click
+
+from sureclose.cli.lazy import Lazy
+
+_COMMANDS: Final[dict[str, str]] = {}
+
+
+@click.group(cls=Lazy, places=_COMMANDS)
+def authority() -> None:
+    """Who may execute machine closes, and how that changes."""
