@@ -20,8 +20,8 @@ class FaultPoint(StrEnum):
     """Every step, in the order of the design's section 4: first what is around a close, then the close itself."""
 
     # The process: who may execute, under which lease, what it takes up.
-    BEFORE_BOOTSTRAP = "before_bootstrap"
-    AFTER_BOOTSTRAP = "after_bootstrap"
+    BEFORE_CHANGE = "before_change"
+    AFTER_CHANGE = "after_change"
     BEFORE_LEASE = "before_lease"
     AFTER_LEASE = "after_lease"
     AFTER_MIRROR = "after_mirror"

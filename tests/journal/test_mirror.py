@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sureclose.domain.authority import Authority
 from sureclose.journal.fence import Fence, Lineage
-from sureclose.journal.mirror import Authority, Memory, Mirror, MirrorDamaged
+from sureclose.journal.mirror import Memory, Mirror, MirrorDamaged
 
 ADDRESS = "redis://127.0.0.1:1/0"
 ID, OTHER = "a" * 32, "b" * 32

@@ -69,10 +69,10 @@ _BLOCKED: Final = "the refused attempt, as proven without effect"
 
 PROCESS: Final = (
     *_around(
-        "bootstrap",
-        "nothing",
-        "the BOOTSTRAP grant and its event, in one script",
-        "asks again; the grant that is there stays",
+        "change",
+        "the authority record as it was",
+        "grant and freeze as they are now, and the event of it, in one script (here the BOOTSTRAP grant)",
+        "reads the record again and thinks again; what is there stays",
         ALL_OF_IT,
     ),
     *_around(

@@ -8,7 +8,8 @@ from typing import cast
 
 import pytest
 
-from sureclose.domain.market import OrderReport
+from sureclose.domain.authority import Component
+from sureclose.domain.market import OrderReport, Position
 from sureclose.domain.words import Mode
 from sureclose.journal import authority, lease
 from sureclose.journal.fence import Fence, Lineage, read_lineage
@@ -17,9 +18,8 @@ from sureclose.journal.lease import Lease
 from sureclose.journal.mirror import Memory, Mirror
 from sureclose.journal.store import Journal
 from sureclose.services.alarms.alarm import AlarmKind
-from sureclose.services.comparing import Books
-from sureclose.services.continuity import Continuity
-from sureclose.services.execution import bootstrap
+from sureclose.services.continuity import Continuity, Exchange
+from sureclose.services.freezing import AuthorityDesk
 from sureclose.services.identity import producer
 from sureclose.services.reading import Wiring
 from sureclose.services.settings import StreamSettings
@@ -53,6 +53,9 @@ class Venue:
             self.fails -= 1
             raise VenueUnreachable("not now")
         return self.time
+
+    async def positions(self) -> list[Position]:
+        return []
 
     async def symbols_since(self, start_time: int) -> set[str]:
         self.asked_at.append(self.time)
@@ -94,13 +97,14 @@ class Machine:
             self.journal,
             self.fence,
             self.wiring,
-            cast("Books", venue),
+            cast("Exchange", venue),
             self.told,
             LogClock(wall_ms, lambda: 1.0),
             prefix="sc-",
             recv_window=WINDOW,
             margin=MARGIN,
             max_age=60_000,
+            absence_s=60,
         )
 
     async def reign(self, owner: str = "one") -> Lease:
@@ -111,7 +115,8 @@ class Machine:
         return held
 
     async def granted(self) -> "Machine":
-        await bootstrap(self.wire, self.keys, self.wiring, 1)
+        desk = AuthorityDesk(self.wire, self.keys, self.wiring, LogClock(wall_ms, lambda: 1.0), self.venue)
+        await desk.begin(Component.EXECUTION_SERVICE)
         await self.reign()
         return self
 

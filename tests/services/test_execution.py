@@ -20,8 +20,7 @@ from sureclose.journal.mirror import Memory, Mirror
 from sureclose.services import execution
 from sureclose.services.alarms.alarm import AlarmKind
 from sureclose.services.archiver import Archiver
-from sureclose.services.comparing import Books
-from sureclose.services.continuity import Alarming, Continuity
+from sureclose.services.continuity import Alarming, Continuity, Exchange
 from sureclose.services.execution import ExecutionService
 from sureclose.services.settings import ExecutionSettings
 from sureclose.services.tools import Tools
@@ -77,13 +76,14 @@ def service(
             tools.journal,
             fence or Fence(),
             executor.wiring,
-            cast("Books", tools.venue),
+            cast("Exchange", tools.venue),
             alarms or Silence(),
             tools.clock,
             prefix="sc-",
             recv_window=tools.recv_window,
             margin=tools.policy.margin,
             max_age=tools.policy.max_age,
+            absence_s=60,
         ),
     )
 

@@ -1,72 +1,63 @@
 """Grant, freeze and warrants as the log holds them; the gate reads the same keys."""
 
-import msgspec
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 
+from sureclose.domain.authority import Authority, LastLease
 from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal import scripts
 from sureclose.journal.keys import Keys
-from sureclose.journal.mirror import Authority
-from sureclose.streams.wire import Wire
+from sureclose.streams.wire import Wire, hash_texts
 
-_freeze = scripts.load("freeze")
-_bootstrap = scripts.load("bootstrap")
+_standing = scripts.load("standing", fenced=False)
+_change = scripts.load("change")
 _warrant = scripts.load("warrant")
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """Who may execute machine closes now, and whether anybody may."""
+class Changed(StrEnum):
+    """What became of a change."""
 
-    component: str | None
-    grant: dict[str, str]
-    freeze: dict[str, str]
-
-    @property
-    def frozen(self) -> bool:
-        return bool(self.freeze)
+    OK = "OK"
+    MOVED = "MOVED"
+    """The record is another one by now: read it and think again."""
+    HELD = "HELD"
+    """Somebody holds the lease."""
 
 
-async def standing(wire: Wire, keys: Keys) -> Standing:
+async def standing(wire: Wire, keys: Keys) -> Authority:
     """The grant and the freeze as recorded."""
-    grant = _texts(await wire.execute_command(b"HGETALL", keys.grant))
-    freeze = _texts(await wire.execute_command(b"HGETALL", keys.freeze))
-    return Standing(grant.get("component"), grant, freeze)
+    found = await _standing.call(wire, [keys.grant, keys.freeze], [])
+    assert isinstance(found, list)
+    grant, freeze = map(hash_texts, found)
+    return Authority.of(grant, freeze)
 
 
-def recorded(found: Standing) -> Authority:
-    """Grant and freeze as a mirror keeps them. What carries no revision is as old as can be."""
-    revisions = (int(record.get("revision", "0")) for record in (found.grant, found.freeze))
-    return Authority(max(revisions), found.grant, found.freeze)
+async def change(
+    wire: Wire,
+    keys: Keys,
+    before: Authority,
+    after: Authority,
+    *,
+    events: str,
+    said: Iterable[Mapping[str, str]],
+    absent: LastLease | None = None,
+) -> Changed:
+    """Put one record in the place of another, with what is said of it on ``events``, in one script.
 
-
-async def freeze(
-    wire: Wire, keys: Keys, events: str, *, record: dict[str, str], event: dict[str, str]
-) -> bool:
-    """Freeze the account; whether it was not frozen before. A freeze that stands keeps its reason."""
-    record_parts = [part for pair in record.items() for part in pair]
-    event_parts = [part for pair in event.items() for part in pair]
-    reply = await _freeze.call(wire, [keys.freeze, events], [len(record_parts), *record_parts, *event_parts])
-    return reply == 1
-
-
-async def bootstrap(
-    wire: Wire, keys: Keys, events: str, *, grant: bool, record: dict[str, str], event: dict[str, str]
-) -> str:
-    """The first authority record of an account: a BOOTSTRAP grant, or a freeze. What is there already stays.
-
-    Returns ``GRANT`` or ``FREEZE`` when it was written now, ``FREEZE`` or the holding component when not.
+    With ``absent`` only while nobody holds a lease and that one was the last.
     """
-    wanted = "GRANT" if grant else "FREEZE"
-    record_parts = [part for pair in record.items() for part in pair]
-    event_parts = [part for pair in event.items() for part in pair]
-    reach(FaultPoint.BEFORE_BOOTSTRAP)
-    reply = await _bootstrap.call(
+    args: list[bytes | str | int] = [before.revision, "" if absent is None else absent.epoch]
+    for record in (after.grant, after.freeze, *said):
+        args += [2 * len(record), *(part for pair in record.items() for part in pair)]
+    reach(FaultPoint.BEFORE_CHANGE)
+    reply = await _change.call(
         wire,
-        [keys.grant, keys.freeze, events],
-        [wanted, len(record_parts), *record_parts, *event_parts],
+        [keys.grant, keys.freeze, events, keys.log, keys.lease, keys.leased],
+        args,
     )
-    reach(FaultPoint.AFTER_BOOTSTRAP)
+    reach(FaultPoint.AFTER_CHANGE)
     assert isinstance(reply, bytes)
-    return reply.decode()
+    return Changed(reply.decode())
 
 
 async def issue_warrant(
@@ -94,14 +85,3 @@ async def issue_warrant(
     )
     assert isinstance(reply, bytes)
     return reply.decode() or None
-
-
-def _texts(reply: object) -> dict[str, str]:
-    """HGETALL's reply in either protocol as text."""
-    pairs = reply.items() if isinstance(reply, dict) else zip(*[iter(_flat(reply))] * 2, strict=True)
-    return {name.decode(): value.decode() for name, value in pairs}
-
-
-def _flat(reply: object) -> list[bytes]:
-    assert isinstance(reply, list)
-    return reply

@@ -6,8 +6,9 @@ every script that writes to the journal counts, and refuses a caller who has see
 
 import msgspec
 
+from sureclose.domain.authority import Authority
 from sureclose.journal.keys import Keys
-from sureclose.journal.mirror import Authority, Memory, Mirror, MirrorDamaged, newer
+from sureclose.journal.mirror import Memory, Mirror, MirrorDamaged, newer
 from sureclose.streams.wire import Wire
 
 

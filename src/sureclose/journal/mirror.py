@@ -14,24 +14,14 @@ from typing import Final
 
 import msgspec
 
+from sureclose.domain.authority import Authority
+
 _SLOT: Final = struct.Struct("<QQ32sI")
 _SLOT_SIZE: Final = 64
 _SLOTS: Final = 8
 """One for each of the last reigns, by its epoch: a process that wakes up late does not write over its successor's."""
 _REREADS: Final = 3
 _ID_BYTES: Final = 32
-
-
-class Authority(msgspec.Struct, frozen=True):
-    """Grant and freeze as recorded. ``revision`` only grows, with every change of either."""
-
-    revision: int
-    grant: dict[str, str] = {}
-    freeze: dict[str, str] = {}
-
-    @property
-    def recorded(self) -> bool:
-        return bool(self.grant or self.freeze)
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):

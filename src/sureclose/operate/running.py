@@ -27,7 +27,8 @@ from sureclose.services.announcing import announcer
 from sureclose.services.archiver import Archiver
 from sureclose.services.continuity import Continuity
 from sureclose.services.engine import Engine
-from sureclose.services.execution import ExecutionService, bootstrap
+from sureclose.services.execution import ExecutionService
+from sureclose.services.freezing import AuthorityDesk
 from sureclose.services.health import Health
 from sureclose.services.heartbeat import Heartbeat, Identity
 from sureclose.services.http import HttpServer, observation
@@ -38,11 +39,7 @@ from sureclose.services.settings import Path, Role
 from sureclose.services.supervisor import Supervisor
 from sureclose.services.tools import Tools
 from sureclose.services.trimmer import TRIMMED, Trimmer
-from sureclose.services.vitals import (
-    ClockVitals,
-    StageVitals,
-    Vitals,
-)
+from sureclose.services.vitals import ClockVitals, StageVitals, Vitals
 from sureclose.streams.clock import Moment
 from sureclose.streams.entry import Entry
 from sureclose.streams.groups import group_backlog
@@ -362,6 +359,7 @@ class Process:
                 recv_window=tools.recv_window,
                 margin=tools.policy.margin,
                 max_age=tools.policy.max_age,
+                absence_s=session.authority.absence_s,
             ),
         )
         orphans = OrphanAlarms(
@@ -419,14 +417,16 @@ class Process:
         session = self._session
         if session.fence.memory.authority is not None:
             return  # there was a record before: what became of it is judged under the lease
+        desk = AuthorityDesk(session.wire, session.keys, wiring, session.clock, session.venue)
+        paper = execution.COMPONENT if session.mode is Mode.PAPER else None
         while not self._stop.is_set():
             try:
-                standing = await bootstrap(session.wire, session.keys, wiring, session.clock.now())
+                standing = await desk.begin(paper)
             except RedisError as error:
                 log.warning("authority_not_read", error=str(error))
                 await wait_set(self._stop, BOOTSTRAP_RETRY_S)
             else:
-                log.info("authority", standing=standing)
+                log.info("authority", grant=standing.component, frozen=standing.frozen)
                 return
 
     @property

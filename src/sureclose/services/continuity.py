@@ -14,17 +14,19 @@ from typing import Final, Protocol, TypeVar
 import structlog
 from redis.exceptions import RedisError
 
+from sureclose.domain.authority import Authority, Trigger
 from sureclose.domain.market import OrderReport
 from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal import authority
 from sureclose.journal.fence import Fence, Lineage, read_lineage
 from sureclose.journal.lease import Lease
-from sureclose.journal.mirror import Authority
 from sureclose.journal.reconciliation import Reconciliation, join
 from sureclose.journal.store import Journal
+from sureclose.services.absence import Absence, absence
 from sureclose.services.alarms.alarm import AlarmKind
 from sureclose.services.authority_events import authority_event
 from sureclose.services.comparing import Books, compare, missing_since
+from sureclose.services.freezing import AuthorityDesk, Holdings
 from sureclose.services.reading import Wiring
 from sureclose.streams.clock import LogClock
 from sureclose.streams.connection import Log
@@ -47,6 +49,10 @@ class Alarming(Protocol):
     def clear(self, kind: AlarmKind, subject: str) -> None: ...
 
 
+class Exchange(Books, Holdings, Protocol):
+    """What the venue is asked."""
+
+
 class Continuity:
     """The log's identity as one executor guards it. Times of settings are milliseconds."""
 
@@ -56,7 +62,7 @@ class Continuity:
         journal: Journal,
         fence: Fence,
         wiring: Wiring,
-        venue: Books,
+        venue: Exchange,
         alarms: Alarming,
         clock: LogClock,
         *,
@@ -64,6 +70,7 @@ class Continuity:
         recv_window: int,
         margin: int,
         max_age: int,
+        absence_s: int,
     ) -> None:
         self._log = connection
         self._wire: Wire = connection.commands()
@@ -78,9 +85,11 @@ class Continuity:
         self._recv_window = recv_window
         self._margin = margin
         self._max_age = max_age
+        self._absence_s = absence_s
         self._suspicion = ""
         self._run_id = ""
         self._standing: Authority | None = None
+        self._absence: Absence | None = None
 
     @property
     def highest_epoch(self) -> int:
@@ -100,7 +109,8 @@ class Continuity:
         """What the log says of itself, before the lease is asked for; what this machine knows is read first."""
         self._fence.look()
         lineage = await read_lineage(wire, self._keys)
-        self._standing = authority.recorded(await authority.standing(wire, self._keys))
+        self._standing = await authority.standing(wire, self._keys)
+        self._absence = await absence(wire, self._keys, self._clock.now())
         return lineage
 
     def stand_by(self, lineage: Lineage) -> bool:
@@ -124,6 +134,8 @@ class Continuity:
             return False
         self._run_id = report.run_id
         if await self._asked(lambda: self._guard_authority(self._wire, trigger), over) is None:
+            return False
+        if await self._asked(self._guard_absence, over) is None:
             return False
         if trigger:
             return await self._reconcile(trigger, held, report, over)
@@ -205,7 +217,7 @@ class Continuity:
     async def _guard_authority(self, wire: Wire, trigger: str) -> bool:
         """Grant and freeze of log and mirror agree, or the log's are newer, or the account is frozen."""
         kept = self._fence.memory.authority
-        found = authority.recorded(await authority.standing(wire, self._keys))
+        found = await authority.standing(wire, self._keys)
         if kept is None and self._fence.damaged:
             await self._freeze(wire, "what was known of authority can't be read", trigger, found.revision + 1)
             return True
@@ -222,28 +234,31 @@ class Continuity:
             why = "the log has no authority record, and there was one"
         elif found.revision < kept.revision:
             why = f"the log's authority record is revision {found.revision}, and {kept.revision} was known"
+        elif found.component and kept.component and found.component != kept.component:
+            why = f"{found.component} and {kept.component} hold the grant of revision {kept.revision}"
+            await self._freeze(wire, why, "", kept.revision + 1, Trigger.TWO_GRANTS)
+            return True
         else:
             why = f"the log's authority record of revision {found.revision} is not the one that was known"
         await self._freeze(wire, why, trigger, kept.revision + 1)
         return True
 
-    async def _freeze(self, wire: Wire, why: str, trigger: str, revision: int) -> None:
-        now = self._clock.now()
-        record = {
-            "scope": "exit",
-            "kind": "LOG_LOST",
-            "at": str(now),
-            "reason": f"after loss of the log: {why}",
-            "trigger": trigger or "authority",
-            "revision": str(revision),
-        }
-        event = authority_event(
-            "AUTHORITY_FREEZE", record, self._wiring.producer, now, self._wiring.rules.mode
-        )
-        events = self._wiring.streams.full(StreamName.AUTHORITY_EVENTS)
-        if await authority.freeze(wire, self._keys, events, record=record, event=event):
-            log.critical("frozen", why=why, trigger=trigger, remedy=_UNFREEZE)
-        self._fence.authorise(authority.recorded(await authority.standing(wire, self._keys)))
+    async def _guard_absence(self) -> bool:
+        """A controller that comes back after too long finds the account frozen, whoever was or was not there to see it."""
+        gone = self._absence
+        if gone is not None and gone.ms > 1000 * self._absence_s:
+            standing = await authority.standing(self._wire, self._keys)
+            if standing.grant and not standing.frozen:
+                await self._freeze(self._wire, gone.reason, "", 0, Trigger.ABSENCE)
+        return True
+
+    async def _freeze(
+        self, wire: Wire, why: str, trigger: str, least: int, cause: Trigger = Trigger.LOG_LOST
+    ) -> None:
+        desk = AuthorityDesk(wire, self._keys, self._wiring, self._clock, self._venue)
+        lost = "after loss of the log: " if cause is Trigger.LOG_LOST else ""
+        because = f" ({trigger})" if trigger else ""
+        self._fence.authorise(await desk.freeze(cause, f"{lost}{why}{because}", least=least))
 
     # What was lost -------------------------------------------------------------------------------------------------
 
@@ -351,7 +366,6 @@ class Continuity:
         return None
 
 
-_UNFREEZE: Final = "machine closes end as SKIPPED(frozen); compare open positions with the venue (`sureclose reconcile`); a person's closes (`sureclose close`) go on"
 _WAIT: Final = (
     "nothing has to be done: closes go on when the venue's orders are read; `sureclose reconcile` shows them"
 )

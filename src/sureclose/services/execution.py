@@ -7,14 +7,13 @@ import msgspec
 import structlog
 from redis.exceptions import RedisError
 
+from sureclose.domain.authority import Component
 from sureclose.domain.events import Decision
-from sureclose.domain.words import Mode
 from sureclose.fault_points import FaultPoint, reach
-from sureclose.journal import authority, lease
+from sureclose.journal import lease
 from sureclose.journal.fence import Lineage
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
-from sureclose.services.authority_events import authority_event
 from sureclose.services.continuity import Continuity
 from sureclose.services.engine import Delivery, Engine
 from sureclose.services.progress import say_progress
@@ -39,7 +38,7 @@ from sureclose.streams.wire import Wire, wait_set
 log = structlog.get_logger()
 
 NAME = "execution"
-COMPONENT = "execution_service"
+COMPONENT = Component.EXECUTION_SERVICE
 """The component that holds the grant of PATH 1B."""
 
 RENEW_S = 1.0
@@ -124,7 +123,9 @@ class ExecutionService:
             try:
                 lineage = await self._continuity.look(self._lease_wire)
                 above = self._continuity.highest_epoch
-                taken = await lease.take(self._lease_wire, self.keys, self._worker, above=above)
+                taken = await lease.take(
+                    self._lease_wire, self.keys, self._worker, component=self._tools.component, above=above
+                )
                 if taken is None and self._continuity.stand_by(lineage):
                     await self._hand_on()
                 self._log_answers = True
@@ -341,25 +342,6 @@ class ExecutionService:
             await lease.drop(self._lease_wire, self.keys, held)
         except RedisError as error:
             log.warning("lease_not_dropped", error=str(error), remedy="it runs out by itself")
-
-
-async def bootstrap(wire: Wire, keys: Keys, wiring: Wiring, at: int) -> str:
-    """The first authority record: on paper a BOOTSTRAP grant for this path, elsewhere a freeze. Said once, for good."""
-    paper = wiring.rules.mode is Mode.PAPER
-    event = "GRANTED" if paper else "AUTHORITY_FREEZE"
-    record = {
-        "component": COMPONENT,
-        "scope": "exit",
-        "kind": "BOOTSTRAP",
-        "at": str(at),
-        "revision": "1",
-        "reason": "first start" if paper else "first start: nothing is proven yet",
-    }
-    if not paper:
-        del record["component"]
-    facts = authority_event(event, record, wiring.producer, at, wiring.rules.mode)
-    events = wiring.streams.full(StreamName.AUTHORITY_EVENTS)
-    return await authority.bootstrap(wire, keys, events, grant=paper, record=record, event=facts)
 
 
 async def _forward(stop: asyncio.Event, over: asyncio.Event) -> None:

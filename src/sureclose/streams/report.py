@@ -107,6 +107,12 @@ async def read_run_id(wire: Wire) -> str:
     return _parsed(await wire.execute_command(b"INFO", b"server")).get("run_id", "")
 
 
+async def read_started_at(wire: Wire, now: int) -> int:
+    """When the server that answers was started, in the milliseconds of its own clock; raises ``RedisError``."""
+    info = _parsed(await wire.execute_command(b"INFO", b"server"))
+    return now - 1000 * int(info.get("uptime_in_seconds", "0"))
+
+
 async def _config(wire: Wire) -> dict[str, str]:
     try:
         reply: list[Any] = await wire.execute_command(b"CONFIG", b"GET", *_ASKED)

@@ -36,6 +36,12 @@ def texts(reply: list[Any]) -> dict[str, str]:
     return {name.decode(errors="replace"): value.decode(errors="replace") for name, value in decoded}
 
 
+def hash_texts(reply: Any) -> dict[str, str]:
+    """HGETALL's reply, in either protocol, as text."""
+    found = reply if isinstance(reply, dict) else pairs(reply)
+    return {name.decode(): value.decode() for name, value in found.items()}
+
+
 def error_code(error: Exception) -> str:
     """The first word of a server's error, which is its kind: NOGROUP, MISCONF and so on."""
     return str(error).split(" ", 1)[0]

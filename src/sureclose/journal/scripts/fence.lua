@@ -1,6 +1,12 @@
 -- Shared by the scripts that change a close. Everything is checked before the first write, for a script that
 -- fails half-way keeps what it has written.
 
+-- The server's own time in milliseconds.
+local function now_ms()
+  local time = redis.call('TIME')
+  return string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+end
+
 -- Nil when the caller holds the lease with this epoch, else the reason why not.
 local function fenced(lease_key, owner, epoch)
   local lease = redis.call('HMGET', lease_key, 'owner', 'epoch')

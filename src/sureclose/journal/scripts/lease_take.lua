@@ -1,10 +1,13 @@
--- KEYS: lease, epoch. ARGV: owner, time to live in ms, the highest epoch that the owner knows of. The epoch, or 0 while
--- somebody else holds the lease. Who takes it again gets a new epoch too: what it sent before under the old one must not
--- be written any more. A log that lost its tail goes on above what was given out there.
+-- KEYS: lease, epoch, last lease, reigns. ARGV: owner, time to live in ms, the highest epoch that the owner knows of, component,
+-- whether that is a controller (1 or 0), how many reigns are kept. The epoch, or 0 while somebody else holds the lease. Who
+-- takes it again gets a new epoch too: what it sent before under the old one must not be written any more. A log that lost its
+-- tail goes on above what was given out there.
 local owner = redis.call('HGET', KEYS[1], 'owner')
 if owner and owner ~= ARGV[1] then
   return 0
 end
+must_be(KEYS[3], 'hash')
+must_be(KEYS[4], 'stream')
 local epoch = redis.call('INCR', KEYS[2])
 if epoch <= tonumber(ARGV[3]) then
   epoch = tonumber(ARGV[3]) + 1
@@ -12,4 +15,9 @@ if epoch <= tonumber(ARGV[3]) then
 end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'epoch', epoch)
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local now = now_ms()
+if ARGV[5] == '1' then
+  redis.call('HSET', KEYS[3], 'component', ARGV[4], 'owner', ARGV[1], 'epoch', epoch, 'renewed_at', now, 'dropped_at', '0')
+end
+redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*', 'owner', ARGV[1], 'epoch', epoch, 'component', ARGV[4], 'at', now)
 return epoch
