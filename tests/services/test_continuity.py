@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from sureclose.domain.authority import Component
+from sureclose.domain.authority import Component, Trigger
 from sureclose.domain.market import OrderReport, Position
 from sureclose.domain.words import Mode
 from sureclose.journal import authority, lease
@@ -114,9 +114,12 @@ class Machine:
         assert await self.continuity.secure(held, lineage, self.over)
         return held
 
+    @property
+    def desk(self) -> AuthorityDesk:
+        return AuthorityDesk(self.wire, self.keys, self.wiring, LogClock(wall_ms, lambda: 1.0), self.venue)
+
     async def granted(self) -> "Machine":
-        desk = AuthorityDesk(self.wire, self.keys, self.wiring, LogClock(wall_ms, lambda: 1.0), self.venue)
-        await desk.begin(Component.EXECUTION_SERVICE)
+        await self.desk.begin(Component.EXECUTION_SERVICE)
         await self.reign()
         return self
 
@@ -444,3 +447,40 @@ async def test_orders_are_read_from_before_the_newest_record(machine: Machine) -
     await machine.wire.execute_command(b"DEL", machine.keys.log)
     await machine.again().reign()
     assert old - 120_000 < machine.venue.since[-1] < old
+
+
+async def test_a_reign_ends_when_the_freeze_is_lifted_for_its_closes_have_aged(machine: Machine) -> None:
+    await machine.granted()
+    desk = machine.desk
+    frozen = await desk.freeze(Trigger.COMMAND, "maintenance")
+    assert await machine.continuity.watch(machine.wire) == ""
+    assert machine.fence.memory.authority == frozen
+    await desk.unfreeze(frozen, audit="a", actor="ann")
+    assert "judged again" in await machine.continuity.watch(machine.wire)
+    await machine.reign()
+    assert await machine.continuity.watch(machine.wire) == ""
+
+
+async def test_who_comes_back_after_too_long_finds_the_account_frozen(machine: Machine) -> None:
+    """Incident 77: a controller was dead for ten days, and its grant outlived it."""
+    await machine.granted()
+    await machine.wire.execute_command(b"DEL", machine.keys.lease)
+    gone = wall_ms() - 63_500 - 1_000
+    await machine.wire.execute_command(b"HSET", machine.keys.leased, "renewed_at", gone + 3_000)
+    await machine.again().reign()
+    assert await machine.frozen() == {}
+    await machine.wire.execute_command(b"DEL", machine.keys.lease)
+    await machine.wire.execute_command(b"HSET", machine.keys.leased, "renewed_at", gone)
+    again = machine.again()
+    await again.reign()
+    frozen = await machine.frozen()
+    assert frozen["kind"] == "ABSENCE"
+    assert again.fence.memory.authority is not None
+    assert again.fence.memory.authority.frozen
+
+
+async def test_two_grants_of_one_revision_freeze_the_account(machine: Machine) -> None:
+    await machine.granted()
+    await machine.wire.execute_command(b"HSET", machine.keys.grant, "component", "harvest_brain")
+    assert await machine.continuity.watch(machine.wire) == ""
+    assert (await machine.frozen())["kind"] == "TWO_GRANTS"

@@ -156,9 +156,17 @@ class Continuity:
         if lineage.id != known.id or lineage.written < known.written:
             return f"the log has {lineage.written} writes as {lineage.id or 'nobody'}, of {known.written} as {known.id}"
         self._fence.acknowledged(lineage.written)
+        was_frozen = self._frozen
         await self._guard_authority(wire, "")
         await asyncio.to_thread(self._fence.sync)
-        return ""
+        return (
+            "the freeze was lifted, so every age is judged again" if was_frozen and not self._frozen else ""
+        )
+
+    @property
+    def _frozen(self) -> bool:
+        known = self._fence.memory.authority
+        return known is not None and known.frozen
 
     # Is it the same ------------------------------------------------------------------------------------------------
 
