@@ -88,8 +88,8 @@ async def _up(session: Session, child: ChildExecutor, logfile: Path, starts: int
         holder = await lease.holder(session.wire, session.keys)
         if holder is not None and f":{child.pid}:" in holder.owner:
             return True
-        if holder is not None and session.monotonic() >= asked_at + 2 * lease.TTL_MS / 1000:
-            return False  # longer than a dead process's lease lives: somebody renews it
+        if holder is not None and session.monotonic() >= asked_at + lease.TTL_MS / 1000:
+            return False  # a dead process's lease would be over by now
         await asyncio.sleep(_POLL_S)
     raise ProbeFailed(f"nobody had the lease for {LEASE_S:g} s: see {logfile}")
 

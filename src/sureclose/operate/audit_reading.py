@@ -1,7 +1,7 @@
 """What an audit reads: the venue's own orders and trades first, then the journal, then who reigned and what was published."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -170,7 +170,7 @@ async def read(session: Session, since: int, until: int, progress: Progress) -> 
                 if (order.symbol, order.order_id) not in known
             ]
         ),
-        foreign=tuple(_foreign(books, positions, prefix)),
+        foreign=tuple(_foreign(books, positions, {*known, *((one.symbol, one.order_id) for one in ours)})),
         reigns=tuple(reign for reign in reigns if reign.at >= since + ahead),
         positions=tuple(positions),
         unread=tuple(unread),
@@ -219,11 +219,13 @@ async def _venue(
         return positions, Books([], [], whole=False, order_spans={}, trade_spans={})
 
 
-def _foreign(books: Books, positions: Sequence[Position], prefix: str) -> Iterator[ForeignOrder]:
+def _foreign(
+    books: Books, positions: Sequence[Position], ours: Collection[tuple[str, int]]
+) -> Iterator[ForeignOrder]:
     amounts = {(one.symbol, str(one.position_side)): one.amount for one in positions}
     effects: dict[str, frozenset[int]] = {}
     for order in books.orders:
-        if order.client_order_id.startswith(prefix):
+        if (order.symbol, order.order_id) in ours:
             continue
         if order.symbol not in effects:
             effects[order.symbol] = narrowed(books, amounts, order.symbol)

@@ -287,10 +287,13 @@ def _violations(material: Material, number: int) -> Iterator[Remark]:
 
 
 def _unclear(material: Material, rules: Iterable[Key]) -> Iterator[Remark]:
+    """What could not be judged. Orders that no close knows are looked up one by one, whatever was read."""
     wanted = set(rules)
     for check in material.checks:
         if (check.rule, check.against) in wanted:
             for noted in check.unclear:
+                if check.rule is Rule.I9 and not noted.plan_id:
+                    continue
                 yield Remark(what=noted.what, plan_id=noted.plan_id, records=noted.records)
 
 

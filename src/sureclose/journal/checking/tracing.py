@@ -112,7 +112,7 @@ def planned(case: Case, orders: tuple[TracedOrder, ...], *, chain_broken: bool) 
         head=records[-1] if records else "",
         records=records,
         orders=sum(1 for order in orders if order.order.executed_qty),
-        components=tuple(dict.fromkeys(order.component for order in orders)),
+        components=tuple(dict.fromkeys("" if order.rebuilt else order.component for order in orders)),
         whole=not chain_broken and all(order.whole for order in orders),
     )
 
