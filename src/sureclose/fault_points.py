@@ -105,6 +105,9 @@ class FaultPoint(StrEnum):
     AFTER_RECONCILED = "after_reconciled"
     BEFORE_ADOPTION = "before_adoption"
     AFTER_ADOPTION = "after_adoption"
+    # An audit: its evidence is on disk, then the log says so.
+    BEFORE_AUDIT = "before_audit"
+    AFTER_AUDIT = "after_audit"
 
 
 SEGMENT_POINTS: Final = (

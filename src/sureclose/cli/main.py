@@ -20,6 +20,7 @@ _COMMANDS: Final = {
     "reconcile": "sureclose.cli.reconcile:reconcile",
     "resolve": "sureclose.cli.resolve:resolve",
     "verify": "sureclose.cli.verify:verify_command",
+    "audit": "sureclose.cli.audit:audit",
     "authority": "sureclose.cli.authority:authority",
     "doctor": "sureclose.cli.doctor:doctor",
     "new-config": "sureclose.cli.configuring:new_config",

@@ -1,7 +1,6 @@
 """``sureclose prove``: six proofs of one close and its restart."""
 
 import json
-import os
 import secrets
 import sys
 from contextlib import AsyncExitStack
@@ -15,12 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 from sureclose.cli import exits
+from sureclose.cli.children import child_executor
 from sureclose.cli.codes import Exit
 from sureclose.cli.options import Options
 from sureclose.cli.session import actor, hosts_paper, load, opened
 from sureclose.config import Config
 from sureclose.domain.words import Mode
-from sureclose.operate.executor import ChildExecutor, Executor, RestartCommand
+from sureclose.operate.executor import Executor, RestartCommand
 from sureclose.operate.paper_control import PaperControl
 from sureclose.operate.prove import Order, Proven
 from sureclose.operate.prove import prove as show
@@ -118,10 +118,7 @@ def _progress(what: str) -> None:
 def _executor(options: Options, restart_command: str | None, folder: Path) -> Executor:
     if restart_command is not None:
         return RestartCommand(restart_command)
-    files = [part for file in options.files for part in ("-c", str(file))]
-    command = [sys.executable, "-m", "sureclose", *files, "run", "--roles", ",".join(Role)]
-    command += ["--parent-death", str(os.getpid())]  # it would take our place as the host
-    return ChildExecutor(command, {"SURECLOSE__HTTP__PORT": "0"}, folder / "executor.log")
+    return child_executor(options, Role, folder / "executor.log")
 
 
 async def _chosen(

@@ -21,8 +21,12 @@ _BY_THE_VENUE: Final = {
 
 def closed_by(order: OrderReport | None) -> str:
     """Why a position was flat already, when it was the venue that closed it."""
-    own = "" if order is None else order.client_order_id
-    return next((cause for prefix, cause in _BY_THE_VENUE.items() if own.startswith(prefix)), "")
+    return "" if order is None else made_by_the_venue(order.client_order_id)
+
+
+def made_by_the_venue(client_order_id: str) -> str:
+    """For which of its own reasons the venue made this order; empty when somebody else did."""
+    return next((cause for prefix, cause in _BY_THE_VENUE.items() if client_order_id.startswith(prefix)), "")
 
 
 def seen_since(position: Position) -> int:

@@ -37,6 +37,17 @@ class ChildExecutor:
         self._logfile = logfile
         self._process: asyncio.subprocess.Process | None = None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that was started last."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended, or ``None`` while it runs."""
+        return None if self._process is None else self._process.returncode
+
     async def start(self) -> None:
         with self._logfile.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(

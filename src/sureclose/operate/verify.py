@@ -1,6 +1,6 @@
 """``verify``: an account's journal, from the log and its segments or from a file, held to the rules of one effect."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, Protocol
 
@@ -11,7 +11,7 @@ from sureclose.domain.market import OrderReport, Trade
 from sureclose.journal.anchors import Anchored
 from sureclose.journal.checking.books import BookOrder, Books, BookTrade, Span
 from sureclose.journal.checking.case import Bounds
-from sureclose.journal.checking.examination import Examination, Report
+from sureclose.journal.checking.examination import Examination, Looked, Report
 from sureclose.journal.checking.export import Exported, Writer
 from sureclose.journal.checking.reading import Reader
 from sureclose.journal.checking.stored import Results, Shelved, Stored, Unreadable
@@ -139,21 +139,30 @@ class FromFile:
             yield part
 
 
-async def verify(source: Source, bounds: Bounds, books: Books | None) -> Report:
-    """Hold every close to the rules. What the books are read from must have been read before the journal."""
+async def verify(
+    source: Source, bounds: Bounds, books: Books | None, see: Callable[[Looked], None] | None = None
+) -> Report:
+    """Hold every close to the rules. What the books are read from must have been read before the journal.
+
+    ``see`` gets each close as it was read.
+    """
     examination = Examination(source.account, source.taken_at, bounds, books, complete=source.complete)
     async for part in source.closes():
-        _look_at(examination, part)
+        _look_at(examination, part, see)
     examination.know(await source.results())
     async for other in source.archived():
-        _look_at(examination, other)
+        _look_at(examination, other, see)
     return examination.report()
 
 
-def _look_at(examination: Examination, part: Stored | Unreadable | Shelved) -> None:
+def _look_at(
+    examination: Examination, part: Stored | Unreadable | Shelved, see: Callable[[Looked], None] | None
+) -> None:
     match part:
         case Stored():
-            examination.add(part)
+            looked = examination.add(part)
+            if see is not None:
+                see(looked)
         case Unreadable():
             examination.unreadable(part)
         case Shelved():
@@ -191,16 +200,26 @@ async def _parts(source: Source) -> AsyncIterator[Stored | Unreadable | Shelved]
 # The venue's records ----------------------------------------------------------------------------------------------------
 
 
+def oldest_shown(now: int) -> int:
+    """From when on the venue still answers, an hour to spare; venue milliseconds."""
+    return now - RETENTION_MS + _HOUR_MS
+
+
 async def books_of(source: Source, venue: Venue, progress: Progress) -> Books:
     """Orders and trades of every symbol that was sent for, since its first attempt; reads only, and yields to closes."""
-    since = await _first_attempts(source)
+    first = await first_attempts(source)
+    oldest = oldest_shown(await venue.server_time())
+    starts = {symbol: max(oldest, at - _EARLIER_MS) for symbol, at in first.items()}
+    return await read_books(venue, starts, progress)
+
+
+async def read_books(venue: Venue, starts: Mapping[str, int], progress: Progress) -> Books:
+    """Orders and trades of each symbol from its start on; raises ``VenueError`` when any of it can't be read."""
     taken_at = await venue.server_time()
-    oldest = taken_at - RETENTION_MS + _HOUR_MS
     orders: list[BookOrder] = []
     trades: list[BookTrade] = []
     spans: dict[str, Span] = {}
-    for symbol, first in sorted(since.items()):
-        start = max(oldest, first - _EARLIER_MS)
+    for symbol, start in sorted(starts.items()):
         progress(f"reading {symbol} from the venue")
         orders += map(_order, await venue.orders_since(symbol, start, Purpose.OBSERVE))
         trades += map(_trade, await venue.trades_since(symbol, start, Purpose.OBSERVE))
@@ -208,8 +227,8 @@ async def books_of(source: Source, venue: Venue, progress: Progress) -> Books:
     return Books(orders, trades, whole=False, order_spans=spans, trade_spans=spans)
 
 
-async def _first_attempts(source: Source) -> dict[str, int]:
-    """When each symbol was first sent for, venue milliseconds."""
+async def first_attempts(source: Source, since: int = 0) -> dict[str, int]:
+    """When each symbol was first sent for from ``since`` on, venue milliseconds."""
     first: dict[str, int] = {}
     async for part in _parts(source):
         for _, record in part.records if isinstance(part, Stored) else ():
@@ -217,7 +236,7 @@ async def _first_attempts(source: Source) -> dict[str, int]:
                 fact = record.read().fact
             except (ChainBroken, msgspec.DecodeError):
                 continue  # the examination tells of it
-            if isinstance(fact, facts.Sending):
+            if isinstance(fact, facts.Sending) and fact.timestamp >= since:
                 symbol = fact.position.symbol
                 first[symbol] = min(fact.timestamp, first.get(symbol, fact.timestamp))
     return first
@@ -248,4 +267,5 @@ def _trade(trade: Trade) -> BookTrade:
         qty=trade.quantity,
         price=trade.price,
         time=trade.time,
+        position_side=trade.position_side,
     )

@@ -220,7 +220,7 @@ class BinanceRest:
         by_id = {row.order_id: row for row in rows}
         return [by_id[order_id].report() for order_id in sorted(by_id)]
 
-    async def symbols_since(self, start_time: int) -> set[str]:
+    async def symbols_since(self, start_time: int, purpose: Purpose = Purpose.CLOSE) -> set[str]:
         """The symbols in which anything was traded from ``start_time`` on.
 
         Positions that changed, and profits and commissions: it is not known whether the venue keeps the time of a row
@@ -229,12 +229,12 @@ class BinanceRest:
 
         async def page(first: int, last: int) -> list[IncomeRow]:
             window = _window("", first, last)[1:]
-            return await self._client.ask(list[IncomeRow], INCOME, window)
+            return await self._client.ask(list[IncomeRow], INCOME, window, purpose=purpose)
 
         async def full_instant(_instant: int, rows: list[IncomeRow]) -> list[IncomeRow]:
             return rows
 
-        positions = await self._read_positions(None)
+        positions = await self._read_positions(None, purpose)
         found = {row.symbol for row in positions if row.amount or row.update_time >= start_time}
         rows = await history.whole(page, *await self._span(start_time), full_instant)
         return found | {row.symbol for row in rows if row.symbol}

@@ -53,6 +53,12 @@ class BookTrade(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     qty: Decimal
     price: Decimal
     time: int
+    position_side: PositionSide = PositionSide.BOTH
+
+    @property
+    def signed(self) -> Decimal:
+        """What the trade did to the position."""
+        return self.qty if self.side is Side.BUY else -self.qty
 
 
 Span = tuple[int, int]
@@ -97,6 +103,10 @@ class Books:
 
     def fills(self, symbol: str, order_id: int) -> list[BookTrade]:
         return self._fills.get((symbol, order_id), [])
+
+    def trades_of(self, symbol: str) -> list[BookTrade]:
+        """All of one symbol."""
+        return [trade for trade in self._trades.values() if trade.symbol == symbol]
 
     def shows_order(self, symbol: str, at: int) -> bool:
         """Whether an order of that time would be here."""

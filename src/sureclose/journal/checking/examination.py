@@ -54,6 +54,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     foreign: tuple[Foreign, ...]
 
 
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """A close as it was read, for whoever looks on; one whose chain is ``broken`` is as much of it as could be read."""
+
+    case: Case
+    broken: bool
+
+
 class _Ending(msgspec.Struct, frozen=True, kw_only=True):
     """An outcome that must have been published."""
 
@@ -92,7 +99,7 @@ class Examination:
         self.closes = 0
         self.records = 0
 
-    def add(self, stored: Stored) -> None:
+    def add(self, stored: Stored) -> Looked:
         """Examine one close. What can't be read is a broken chain, and the other rules leave it alone."""
         self.closes += 1
         self.records += len(stored.records)
@@ -102,7 +109,7 @@ class Examination:
         self._tally.add(chain)
         if any(finding.verdict is Verdict.VIOLATED for finding in chain):
             self._tally.add(_left_alone(case, self._books))
-            return
+            return Looked(case=case, broken=True)
         bounds = self._bounds
         self._tally.add(rules_chain.order_of_facts(case))
         self._tally.add(rules_close.sent_before_told(case))
@@ -119,6 +126,7 @@ class Examination:
             self._judge_endings(self._results)
         if self._books is not None:
             self._compare(case, self._books)
+        return Looked(case=case, broken=False)
 
     def _compare(self, case: Case, books: Books) -> None:
         if books.has_orders:
