@@ -6,7 +6,10 @@ import click
 
 from sureclose.cli.lazy import Lazy
 
-_COMMANDS: Final[dict[str, str]] = {}
+_COMMANDS: Final = {
+    "grant": "sureclose.cli.authority_grant:grant",
+    "demote": "sureclose.cli.authority_grant:demote",
+}
 
 
 @click.group(cls=Lazy, places=_COMMANDS)

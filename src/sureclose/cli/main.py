@@ -22,6 +22,8 @@ _COMMANDS: Final = {
     "verify": "sureclose.cli.verify:verify_command",
     "audit": "sureclose.cli.audit:audit",
     "authority": "sureclose.cli.authority:authority",
+    "freeze": "sureclose.cli.freezing:freeze",
+    "unfreeze": "sureclose.cli.freezing:unfreeze",
     "doctor": "sureclose.cli.doctor:doctor",
     "new-config": "sureclose.cli.configuring:new_config",
     "show-config": "sureclose.cli.configuring:show_config",
