@@ -25,7 +25,7 @@ from sureclose.operate.paper_control import PaperControl
 from sureclose.operate.prove import Order, Proven
 from sureclose.operate.prove import prove as show
 from sureclose.operate.session import Session
-from sureclose.services.settings import Role
+from sureclose.services.routes import default_roles
 
 _SEEDS = {
     "ETHUSDT": (Decimal("0.5"), Decimal(2400)),
@@ -92,7 +92,7 @@ def prove(
                 return exits.fail(Exit.ERROR, "nothing was closed")
             folder = (out or session.folder / "evidence" / f"prove-{token}").resolve()
             folder.mkdir(parents=True, exist_ok=True)
-            executor = _executor(options, restart_command, folder)
+            executor = _executor(options, config, restart_command, folder)
             proven = await show(
                 session,
                 Order(*chosen, actor=actor()),
@@ -115,10 +115,11 @@ def _progress(what: str) -> None:
     click.echo(f"prove: {what}", err=True)
 
 
-def _executor(options: Options, restart_command: str | None, folder: Path) -> Executor:
+def _executor(options: Options, config: Config, restart_command: str | None, folder: Path) -> Executor:
     if restart_command is not None:
         return RestartCommand(restart_command)
-    return child_executor(options, Role, folder / "executor.log")
+    roles = default_roles(config.execution.path, config.harvest_brain)
+    return child_executor(options, roles, folder / "executor.log")
 
 
 async def _chosen(
