@@ -11,7 +11,7 @@ from sureclose.cli.session import actor, opened
 from sureclose.domain.authority import Component
 from sureclose.operate import authorising
 
-_NAME: Final = click.Choice([Component.EXECUTION_SERVICE, Component.HARVEST_BRAIN])
+_NAME: Final = click.Choice([str(Component.EXECUTION_SERVICE), str(Component.HARVEST_BRAIN)])
 
 
 @click.command()
@@ -20,7 +20,7 @@ _NAME: Final = click.Choice([Component.EXECUTION_SERVICE, Component.HARVEST_BRAI
 @click.option("--reason", default="", help="Why, for the record.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
-def grant(options: Options, name: Component, audit: str, reason: str, *, as_json: bool) -> None:
+def grant(options: Options, name: str, audit: str, reason: str, *, as_json: bool) -> None:
     """Give NAME the right to execute machine closes, on the evidence of a passed audit about it.
 
     One component holds the grant: another one's is ended by `authority demote`, or moved by `authority switch`. A freeze
@@ -46,7 +46,7 @@ def grant(options: Options, name: Component, audit: str, reason: str, *, as_json
 @click.option("--reason", required=True, help="Why, for the record.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
-def demote(options: Options, name: Component, reason: str, *, as_json: bool) -> None:
+def demote(options: Options, name: str, reason: str, *, as_json: bool) -> None:
     """Take the grant away from NAME. It was the last one, so the account is frozen with it."""
 
     async def command() -> Exit:

@@ -1,8 +1,8 @@
 """What becomes of the user data stream's news in one process, and how it is checked."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 import structlog
 
@@ -11,6 +11,7 @@ from sureclose.operate.session import Session
 from sureclose.services.alarms.strangers import Strangers
 from sureclose.services.engine import Engine
 from sureclose.services.vitals import PositionVitals, UserStreamVitals
+from sureclose.streams.wire import unless_set
 from sureclose.venue.errors import VenueError
 from sureclose.venue.stream_events import (
     AccountUpdate,
@@ -82,7 +83,7 @@ class Listening:
 
     async def _check(
         self,
-        read: Callable[[], Awaitable[object]],
+        read: Callable[[], Coroutine[Any, Any, object]],
         every_ms: int,
         connected: asyncio.Event,
         settled_s: float = 0.0,
@@ -93,7 +94,7 @@ class Listening:
             if settled_s and await self._either(connected, settled_s):
                 continue
             try:
-                await read()
+                await unless_set(self._stop, read())
             except VenueError as error:
                 log.debug("stream_not_checked", error=str(error))
             await self._either(connected, every_ms / 1000)

@@ -5,9 +5,10 @@ between RESP2 and RESP3. Here the shapes are the protocol's own.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Coroutine, Mapping
+from typing import Any, Protocol, TypeVar
 
+_Found = TypeVar("_Found")
 Fields = Mapping[bytes, bytes]
 """An entry's fields, binary safe."""
 
@@ -56,3 +57,19 @@ async def wait_set(event: asyncio.Event, seconds: float) -> bool:
         except TimeoutError:
             return event.is_set()
     return event.is_set()
+
+
+async def unless_set(event: asyncio.Event, read: Coroutine[Any, Any, _Found]) -> _Found | None:
+    """What ``read`` finds, or ``None`` when the event is set before it does: only for what changes nothing.
+
+    A read of the venue may wait a minute for weight, and a stop must not wait for it.
+    """
+    reading = asyncio.create_task(read)
+    stopped = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait({reading, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        return reading.result() if reading.done() else None
+    finally:
+        reading.cancel()
+        stopped.cancel()
+        await asyncio.wait({reading, stopped})

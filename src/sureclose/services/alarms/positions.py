@@ -14,7 +14,7 @@ from sureclose.domain.times import iso_ms
 from sureclose.domain.words import PositionSide
 from sureclose.services.alarms.alarm import AlarmKey, AlarmKind
 from sureclose.services.alarms.board import Alarms
-from sureclose.streams.wire import wait_set
+from sureclose.streams.wire import unless_set, wait_set
 from sureclose.venue.clock import VenueClock
 from sureclose.venue.errors import VenueError
 from sureclose.venue.port import Purpose
@@ -184,7 +184,7 @@ class PositionAlarms:
         """Read when it is due, until ``stop``."""
         while not await wait_set(stop, min(_LOOK_S, self._soon_s)):
             if self._leads() and self._due():
-                await self._read()
+                await unless_set(stop, self._read())
 
     def _due(self) -> bool:
         if self._asked_at is None:
