@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from functools import cache
@@ -393,9 +393,10 @@ class Exchange:
         self._free.remove(market)
         return await self.put(market, market.step * steps)
 
-    async def put(self, market: Market, amount: Decimal) -> Held:
-        """A position in that market, which must be flat."""
-        body = {"symbol": market.symbol, "amount": f"{amount:f}", "entry_price": f"{market.price:f}"}
+    async def put(self, market: Market, amount: Decimal, entry_price: Decimal | None = None) -> Held:
+        """A position in that market, which must be flat; entered at the price that it has now unless told otherwise."""
+        price = market.price if entry_price is None else entry_price
+        body = {"symbol": market.symbol, "amount": f"{amount:f}", "entry_price": f"{price:f}"}
         await self._json("POST", "/paper/v1/positions", body)
         return Held(market.symbol, amount, market.step)
 
@@ -509,6 +510,14 @@ async def exchange(folder: Path, *arguments: str, symbols: int = 60) -> AsyncIte
 # The log -----------------------------------------------------------------------------------------------------------
 
 
+_FILL: Final = """
+for index = 0, ARGV[2] - 1 do
+  local id = string.format('%.0f', ARGV[1] + index)
+  redis.call('XADD', KEYS[1], id .. '-0', 'plan_id', 'old-' .. id, unpack(ARGV, 3))
+end
+"""
+
+
 class Producer:
     """A producer and reader of the streams that knows nothing of us: bare commands."""
 
@@ -614,6 +623,20 @@ class Producer:
     async def group(self, stream: str, group: str) -> None:
         """A group at the beginning of a stream, made before anybody reads it."""
         await self._client.xgroup_create(self.prefix + stream, group, "0", mkstream=True)
+
+    async def fill(self, stream: str, count: int, began: int, fields: Sequence[str]) -> None:
+        """So many entries, a millisecond apart from ``began`` on, each with a plan of its own."""
+        for first in range(0, count, 10_000):
+            size = min(10_000, count - first)
+            await self._client.eval(_FILL, 1, stream, began + first, size, *fields)
+
+    async def read_one(self, stream: str, group: str, consumer: str) -> None:
+        """The next entry goes to that consumer, which is done with it and never comes again."""
+        [[_, entries]] = await self._client.xreadgroup(group, consumer, {self.prefix + stream: ">"}, count=1)
+        await self._client.xack(self.prefix + stream, group, *(entry_id for entry_id, _ in entries))
+
+    async def trim(self, stream: str, length: int) -> None:
+        await self._client.xtrim(self.prefix + stream, maxlen=length, approximate=False)
 
     async def lose(self, stream: str, group: str, entry_id: str) -> None:
         """Deliver the next entry to a consumer that dies, and trim its payload away."""
