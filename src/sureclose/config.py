@@ -17,12 +17,15 @@ from sureclose.services.settings import (
     AuthoritySettings,
     CompatSettings,
     ExecutionSettings,
+    HarvestBrainSettings,
+    HarvestExecutor,
     HttpSettings,
     JournalSettings,
     StreamSettings,
 )
 from sureclose.streams.address import masked
 from sureclose.streams.connection import LogSettings
+from sureclose.streams.names import StreamName
 from sureclose.venue.environments import VenueSettings
 from sureclose.venue.secret import MASK, Credentials, Secret
 
@@ -60,6 +63,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     streams: StreamSettings = StreamSettings()
     venue: VenueSettings = VenueSettings()
     execution: ExecutionSettings = ExecutionSettings()
+    harvest_brain: HarvestBrainSettings = HarvestBrainSettings()
     authority: AuthoritySettings = AuthoritySettings()
     journal: JournalSettings = JournalSettings()
     http: HttpSettings = HttpSettings()
@@ -67,6 +71,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     compat: CompatSettings = CompatSettings()
     data: DataSettings = DataSettings()
     paper: PaperOptions = PaperOptions()
+
+    def __post_init__(self) -> None:
+        hands_over = self.harvest_brain.executor is HarvestExecutor.EXECUTION_SERVICE
+        if hands_over and self.streams.intents is StreamName.TRADE_INTENT:
+            raise ValueError(
+                'harvest_brain.executor = "execution_service" writes approvals to trade.intent, and streams.intents reads '
+                'wishes there: set streams.intents = "harvest.intent", or harvest_brain.executor = "engine"'
+            )
 
     @property
     def account(self) -> str:

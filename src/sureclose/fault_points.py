@@ -31,6 +31,9 @@ class FaultPoint(StrEnum):
     AFTER_RENEWAL = "after_renewal"
     BEFORE_DROP = "before_drop"
     AFTER_DROP = "after_drop"
+    # A switch of paths: what was under way has ended or is left to the next, and the grant moves.
+    BEFORE_SWITCH = "before_switch"
+    AFTER_SWITCH = "after_switch"
     # The stages: a name to read under, the entries, their ends.
     BEFORE_SLOT = "before_slot"
     AFTER_SLOT = "after_slot"

@@ -22,7 +22,8 @@ from sureclose.services.alarms.alarm import AlarmKind
 from sureclose.services.archiver import Archiver
 from sureclose.services.continuity import Alarming, Continuity, Exchange
 from sureclose.services.execution import ExecutionService
-from sureclose.services.settings import ExecutionSettings
+from sureclose.services.routes import executors
+from sureclose.services.settings import ExecutionSettings, HarvestBrainSettings
 from sureclose.services.tools import Tools
 from sureclose.streams.connection import Log
 from sureclose.streams.encode import encode_decision
@@ -65,6 +66,7 @@ def service(
     return ExecutionService(
         log,
         executor.wiring,
+        executors(executor.streams, HarvestBrainSettings())[0],
         ExecutionSettings(),
         tools,
         worker=worker,

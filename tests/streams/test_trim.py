@@ -128,7 +128,7 @@ async def test_a_long_stream_is_trimmed_in_parts(log: Log, log_prefix: str) -> N
 async def test_nothing_goes_before_the_reader_of_the_stream_has_its_group(log: Log, log_prefix: str) -> None:
     """It is made with its first start, which may be after everybody else's: until then all of it is unread."""
     model = Model(log.commands(), f"{log_prefix}stream")
-    trimmer = Trimmer(model.wire, [model.stream], 3, lambda: True, readers={model.stream: "one"})
+    trimmer = Trimmer(model.wire, [model.stream], 3, lambda: True, readers=lambda: {model.stream: "one"})
     await model.add(10, 0)
     assert await trim(model.wire, model.stream, 3, "one") == Trimmed(0, "one")
     await model.make(1, 10)

@@ -25,7 +25,7 @@ from sureclose.operate.paper_control import PaperControl
 from sureclose.operate.prove import Order, Proven
 from sureclose.operate.prove import prove as show
 from sureclose.operate.session import Session
-from sureclose.services.settings import Role
+from sureclose.services.routes import default_roles
 
 _SEEDS = {
     "ETHUSDT": (Decimal("0.5"), Decimal(2400)),
@@ -92,7 +92,7 @@ def prove(
                 return exits.fail(Exit.ERROR, "nothing was closed")
             folder = (out or session.folder / "evidence" / f"prove-{token}").resolve()
             folder.mkdir(parents=True, exist_ok=True)
-            executor = _executor(options, restart_command, folder)
+            executor = _executor(options, config, restart_command, folder)
             proven = await show(
                 session,
                 Order(*chosen, actor=actor()),
@@ -115,11 +115,12 @@ def _progress(what: str) -> None:
     click.echo(f"prove: {what}", err=True)
 
 
-def _executor(options: Options, restart_command: str | None, folder: Path) -> Executor:
+def _executor(options: Options, config: Config, restart_command: str | None, folder: Path) -> Executor:
     if restart_command is not None:
         return RestartCommand(restart_command)
     files = [part for file in options.files for part in ("-c", str(file))]
-    command = [sys.executable, "-m", "sureclose", *files, "run", "--roles", ",".join(Role)]
+    roles = default_roles(config.execution.path, config.harvest_brain)
+    command = [sys.executable, "-m", "sureclose", *files, "run", "--roles", ",".join(roles)]
     command += ["--parent-death", str(os.getpid())]  # it would take our place as the host
     return ChildExecutor(command, {"SURECLOSE__HTTP__PORT": "0"}, folder / "executor.log")
 

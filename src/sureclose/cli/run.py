@@ -11,6 +11,7 @@ from sureclose.cli.options import Options
 from sureclose.cli.session import load, opened
 from sureclose.operate import running
 from sureclose.paper.command import die_with_parent
+from sureclose.services.routes import default_roles
 from sureclose.services.settings import Role
 
 
@@ -35,12 +36,14 @@ class RolesType(click.ParamType[tuple[Role, ...]]):
 
 @click.command()
 @click.option(
-    "--roles", type=RolesType(), default=",".join(Role), show_default=True, help="What this process does."
+    "--roles",
+    type=RolesType(),
+    help="What this process does.  [default: intent-executor, apply-layer, and the executor of execution.path]",
 )
 @click.option("--parent-death", type=int, metavar="PID", hidden=True, help="Stop when that parent ends.")
 @click.pass_obj
-def run(options: Options, roles: tuple[Role, ...], parent_death: int | None) -> None:
-    """Run the pipeline: intent executor, apply layer and execution service, until SIGTERM or SIGINT.
+def run(options: Options, roles: tuple[Role, ...] | None, parent_death: int | None) -> None:
+    """Run the pipeline: intent executor, apply layer and the executor of the configured path, until SIGTERM or SIGINT.
 
     A stop finishes what is under way and exits 0. The first process in a data folder also runs the embedded log, and
     on paper the paper exchange; when it ends, another one takes its place.
@@ -54,6 +57,9 @@ def run(options: Options, roles: tuple[Role, ...], parent_death: int | None) -> 
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with opened(options, "run", may_start=True, patient=stop) as session:
-            return Exit(await running.run(session, roles, stop, accept_everysec=config.redis.accept_everysec))
+            wanted = roles or default_roles(config.execution.path, config.harvest_brain)
+            return Exit(
+                await running.run(session, wanted, stop, accept_everysec=config.redis.accept_everysec)
+            )
 
     exits.run(command)

@@ -86,6 +86,7 @@ async def opened(
             host=host,
             streams=config.streams,
             execution=config.execution,
+            harvest_brain=config.harvest_brain,
             authority=config.authority,
             keeping=config.journal,
             http=config.http,

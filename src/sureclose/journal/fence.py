@@ -54,6 +54,10 @@ class Fence:
         """Why the mirror could not be read; nothing was known then."""
         self.look()
 
+    def beside(self) -> "Fence":
+        """Another executor of this process and folder: what it sees it keeps for itself, as another process would."""
+        return Fence(None if self._mirror is None else self._mirror.again())
+
     @property
     def token(self) -> str:
         """What a script is told: which log this process knows, and how many scripts had written to it."""

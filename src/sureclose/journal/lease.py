@@ -37,7 +37,7 @@ async def take(
     component: str = Component.EXECUTION_SERVICE,
     above: int = 0,
 ) -> Lease | None:
-    """The lease with a new epoch, higher than ``above``, or ``None`` while another process holds it.
+    """The lease with a new epoch, higher than ``above``, or ``None`` while another process holds it or another the grant.
 
     The safety controller's lease is no controller's: it proves nothing about the path.
     """
@@ -45,7 +45,7 @@ async def take(
     reach(FaultPoint.BEFORE_LEASE)
     epoch = await _take.call(
         wire,
-        [keys.lease, keys.epoch, keys.leased, keys.reigns],
+        [keys.lease, keys.epoch, keys.leased, keys.reigns, keys.grant],
         [owner, ttl_ms, above, component, int(controls), REIGNS_KEPT],
     )
     assert isinstance(epoch, int)

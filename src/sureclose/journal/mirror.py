@@ -43,9 +43,14 @@ class Mirror:
     def __init__(self, folder: Path, account: str, address: str) -> None:
         name = hashlib.sha256(f"{account}\n{address}".encode()).hexdigest()[:16]
         self._folder = folder
+        self._of = (account, address)
         self._memory = folder / f"{name}.json"
         self._counts = folder / f"{name}.written"
         self._descriptor = -1
+
+    def again(self) -> "Mirror":
+        """The same files, opened on their own."""
+        return Mirror(self._folder, *self._of)
 
     def read(self) -> Memory:
         """What is remembered; raises ``MirrorDamaged``, and ``OSError`` when the folder can't be read."""

@@ -8,6 +8,7 @@ from sureclose.domain.words import Mode
 from sureclose.journal import authority, lease
 from sureclose.journal.fence import read_lineage
 from sureclose.operate.check import Check, Status
+from sureclose.operate.leading import leading_path
 from sureclose.operate.session import Session
 from sureclose.operate.wiring import misplaced, purposes, readings, wired
 from sureclose.services.alarms.sinks import destinations
@@ -172,10 +173,11 @@ async def _executor(session: Session) -> Check:
 async def _wiring(session: Session) -> list[Check]:
     try:
         found = await readings(session.wire, session.streams)
+        leading = await leading_path(session)
     except RedisError as error:
         remedy = "check the log and its rights"
         return [Check(name="wiring", status=Status.FAIL, detail=str(error), remedy=remedy)]
-    purpose = purposes(session.streams)
+    purpose = purposes(session, leading)
     return [*wired(found, purpose), *misplaced(found, purpose)]
 
 

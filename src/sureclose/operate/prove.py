@@ -16,8 +16,10 @@ from sureclose.domain.words import PositionSide
 from sureclose.journal.chain import Loaded
 from sureclose.operate.executor import Executor
 from sureclose.operate.human import Asked, NoExecutor, Stage, ask_to_close, news_of
+from sureclose.operate.leading import leading_path
 from sureclose.operate.paper_control import PaperControl
 from sureclose.operate.session import Session
+from sureclose.operate.wiring import purposes
 from sureclose.services.pulse import Pulse, ask
 from sureclose.streams.groups import group_info, is_read, stream_info
 from sureclose.venue.errors import VenueError
@@ -214,13 +216,14 @@ async def _consumed(session: Session, close: _Close) -> dict[str, Any]:
     loaded = await _journal(session, close.asked.plan_id)
     admitted = _only(loaded, facts.Admitted)
     refs = [*admitted.decision.cause, admitted.entry]
-    streams = session.streams
-    readers = (streams.intent_executor_group, streams.apply_layer_group, streams.execution_group)
-    if len(refs) != len(readers):
-        raise NotShown(f"the decision names {len(refs)} entries on its way and should name {len(readers)}")
+    path = await leading_path(session)
+    groups = [one.group for one in purposes(session, path) if one.needed]
+    if len(refs) != len(groups):
+        raise NotShown(f"the decision names {len(refs)} entries on its way and should name {len(groups)}")
     return {
         "plan_id": close.asked.plan_id,
-        "groups": [await _read_by(session, ref, group) for ref, group in zip(refs, readers, strict=True)],
+        "path": path,
+        "groups": [await _read_by(session, ref, group) for ref, group in zip(refs, groups, strict=True)],
     }
 
 

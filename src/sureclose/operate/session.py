@@ -17,6 +17,7 @@ from sureclose.services.settings import (
     AlertSettings,
     AuthoritySettings,
     ExecutionSettings,
+    HarvestBrainSettings,
     HttpSettings,
     JournalSettings,
     StreamSettings,
@@ -36,6 +37,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     host: Host
     streams: StreamSettings
     execution: ExecutionSettings
+    harvest_brain: HarvestBrainSettings
     authority: AuthoritySettings
     keeping: JournalSettings
     http: HttpSettings

@@ -257,6 +257,8 @@ def lease(vitals: Vitals) -> Iterator[Check]:
             yield Check("lease", Level.OK, "held")
         case LeaseState.STANDING_BY:
             yield Check("lease", Level.OK, "standing by: another process executes, this one takes over")
+        case LeaseState.OBSERVING:
+            yield Check("lease", Level.OK, "observing: another path has the grant, and executes")
         case LeaseState.UNKNOWN:
             yield Check("lease", Level.FAIL, "not known", "the log does not say: see the finding `log`")
 

@@ -101,6 +101,11 @@ class Continuity:
         """The log as it is known here."""
         return self._fence.memory.id
 
+    @property
+    def standing(self) -> Authority:
+        """Grant and freeze as they were last read."""
+        return self._standing or Authority()
+
     def suspect(self, why: str) -> None:
         """Something else has shown that entries are gone; the next reign compares with the venue."""
         self._suspicion = why
@@ -225,7 +230,7 @@ class Continuity:
     async def _guard_authority(self, wire: Wire, trigger: str) -> bool:
         """Grant and freeze of log and mirror agree, or the log's are newer, or the account is frozen."""
         kept = self._fence.memory.authority
-        found = await authority.standing(wire, self._keys)
+        found = self._standing = await authority.standing(wire, self._keys)
         if kept is None and self._fence.damaged:
             await self._freeze(wire, "what was known of authority can't be read", trigger, found.revision + 1)
             return True
@@ -260,13 +265,27 @@ class Continuity:
                 await self._freeze(self._wire, gone.reason, "", 0, Trigger.ABSENCE)
         return True
 
+    async def move_grant(self, wire: Wire, held: Lease | None) -> bool:
+        """The last step of a switch that is under way: the grant moves, the lease is given up. Whether it was done here."""
+        found = await self._desk(wire).move_grant(held)
+        if found is None:
+            return False
+        self._standing = found
+        if held is None:
+            self._fence.heard(found)
+        else:
+            self._fence.authorise(found)
+        return True
+
+    def _desk(self, wire: Wire) -> AuthorityDesk:
+        return AuthorityDesk(wire, self._keys, self._wiring, self._clock, self._venue)
+
     async def _freeze(
         self, wire: Wire, why: str, trigger: str, least: int, cause: Trigger = Trigger.LOG_LOST
     ) -> None:
-        desk = AuthorityDesk(wire, self._keys, self._wiring, self._clock, self._venue)
         lost = "after loss of the log: " if cause is Trigger.LOG_LOST else ""
         because = f" ({trigger})" if trigger else ""
-        self._fence.authorise(await desk.freeze(cause, f"{lost}{why}{because}", least=least))
+        self._fence.authorise(await self._desk(wire).freeze(cause, f"{lost}{why}{because}", least=least))
 
     # What was lost -------------------------------------------------------------------------------------------------
 

@@ -8,11 +8,14 @@ import msgspec
 import structlog
 
 from sureclose.domain import authority as rules
+from sureclose.domain import switching
 from sureclose.domain.authority import Authority, CantChange, Cause, Component, Ground, LastLease, Trigger
 from sureclose.domain.market import Position
 from sureclose.journal import authority
 from sureclose.journal.authority import Changed
 from sureclose.journal.keys import Keys
+from sureclose.journal.lease import Lease
+from sureclose.journal.switching import move_grant
 from sureclose.services.authority_events import authority_event
 from sureclose.services.reading import Wiring
 from sureclose.streams.clock import LogClock
@@ -102,6 +105,41 @@ class AuthorityDesk:
             return rules.unfreeze(before, now, audit=audit, unfrozen_by=actor)
 
         return await self._change(lifted)
+
+    async def begin_switch(self, to: Component, *, actor: str) -> Authority:
+        """Name the next holder of the grant; raises ``CantChange`` when that can't be."""
+        now = self._clock.now()
+        return await self._change(lambda before: switching.begun(before, to, now, actor))
+
+    async def withdraw_switch(self, begun: Authority) -> Authority:
+        """Take that name back, unless the grant has moved."""
+        return await self._change(lambda before: switching.withdrawn(before, begun))
+
+    async def move_grant(self, held: Lease | None) -> Authority | None:
+        """Move the grant to the next holder and give up the lease with it; the record then.
+
+        ``None`` when no switch is under way, or the lease is not ``held``: without one, when somebody has it.
+        """
+        while True:
+            before = await self.standing()
+            if switching.next_of(before) is None:
+                return None
+            after = switching.moved(before, self._clock.now())
+            (said,) = self._events(before, after)
+            changed = await move_grant(
+                self._wire,
+                self._keys,
+                before,
+                after,
+                held=held,
+                events=self._wiring.streams.full(StreamName.AUTHORITY_EVENTS),
+                said=said,
+            )
+            if changed is Changed.OK:
+                _tell(before, after)
+                return after
+            if changed is Changed.HELD:
+                return None
 
     async def _change(self, work_out: Next, *, absent: LastLease | None = None) -> Authority:
         while True:

@@ -33,7 +33,7 @@ ENTRY_REASONS: Final = frozenset(
         *map(str, NotACloseReason),
         *(verdict.lower() for verdict in Decided),
         *("intent", "plan", "expired", "duplicate", "payload_lost", "unreadable"),
-        *("stage_failed", "finished_elsewhere"),
+        *("stage_failed", "finished_elsewhere", "observed", "handed_over"),
     }
 )
 OUTCOME_REASONS: Final = frozenset(

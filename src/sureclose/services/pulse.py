@@ -16,6 +16,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     producer: Producer
     worker: str
     epoch: int
+    component: str = ""
     started_at: int
     leased_at: int
     first_read_at: int = 0

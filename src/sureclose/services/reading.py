@@ -8,7 +8,7 @@ import msgspec
 from sureclose.domain.events import Decision, Intent, Plan
 from sureclose.services.settings import StreamSettings
 from sureclose.streams.clock import Moment
-from sureclose.streams.codec import CodecRules, NotAClose, decode
+from sureclose.streams.codec import CodecRules, Decoded, NotAClose, decode, decode_handover
 from sureclose.streams.encode import Producer
 from sureclose.streams.entry import Entry
 from sureclose.streams.fields import Unreadable
@@ -36,6 +36,16 @@ def understood(
 ) -> _Wanted | Drop | Dead:
     """The entry as what the role waits for; else why it is dropped, or the letter that says what is wrong with it."""
     decoded = decode(stream, entry.ref, entry.fields, now_ms=at.latest, rules=wiring.rules)
+    return _wanted(decoded, wanted)
+
+
+def handed_over(wiring: Wiring, entry: Entry, at: Moment) -> Decision | Drop | Dead:
+    """The approved decision that an entry of ``trade.intent`` hands over."""
+    decoded = decode_handover(entry.ref, entry.fields, now_ms=at.latest, rules=wiring.rules)
+    return _wanted(decoded, Decision)
+
+
+def _wanted(decoded: Decoded, wanted: type[_Wanted]) -> _Wanted | Drop | Dead:
     match decoded:
         case NotAClose(reason=reason):
             return Drop(reason)
@@ -43,4 +53,4 @@ def understood(
             return Dead(decoded, "unreadable")
     if isinstance(decoded, wanted):
         return decoded
-    raise TypeError(f"{stream} gave a {type(decoded).__name__} where a {wanted.__name__} belongs")
+    raise TypeError(f"there is a {type(decoded).__name__} where a {wanted.__name__} belongs")

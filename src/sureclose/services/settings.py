@@ -2,19 +2,37 @@
 
 import shlex
 from enum import StrEnum
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from sureclose.domain.authority import Component
 from sureclose.domain.policy import Clears
 from sureclose.streams.names import GroupName, StreamName
 
 
 class Path(StrEnum):
-    """Which of the two executing components has the grant."""
+    """The two ways from an approved decision to a close. Who executes is who holds the grant."""
 
     HARVEST_BRAIN = "1A"
     EXECUTION_SERVICE = "1B"
+
+    @property
+    def component(self) -> Component:
+        """Who has to hold the grant for this path to be the one that executes."""
+        return _COMPONENTS[self]
+
+    @classmethod
+    def of(cls, component: str | None) -> "Path | None":
+        """The path of a component; ``None`` for one that executes nothing."""
+        return next((path for path in cls if path.component == component), None)
+
+
+_COMPONENTS: Final = {
+    Path.HARVEST_BRAIN: Component.HARVEST_BRAIN,
+    Path.EXECUTION_SERVICE: Component.EXECUTION_SERVICE,
+}
 
 
 class Role(StrEnum):
@@ -23,6 +41,16 @@ class Role(StrEnum):
     INTENT_EXECUTOR = "intent-executor"
     APPLY_LAYER = "apply-layer"
     EXECUTION = "execution"
+    HARVEST_BRAIN = "harvest-brain"
+
+
+class HarvestExecutor(StrEnum):
+    """Who sends the orders of PATH 1A."""
+
+    ENGINE = "engine"
+    """The harvest brain itself, with the same close engine."""
+    EXECUTION_SERVICE = "execution_service"
+    """The execution service: the harvest brain hands each approved decision over on ``trade.intent``."""
 
 
 class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,6 +62,9 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     intent_executor_group: str = GroupName.INTENT_EXECUTOR
     apply_layer_group: str = GroupName.APPLY_LAYER
     execution_group: str = GroupName.EXECUTION_EXITS
+    harvest_brain_group: str = GroupName.HARVEST_BRAIN
+    handover_group: str = GroupName.HANDOVER
+    """With ``harvest_brain.executor = "execution_service"``: what the execution service reads ``trade.intent`` as."""
 
     def __post_init__(self) -> None:
         if not self.prefix or any(character.isspace() for character in self.prefix):
@@ -50,6 +81,7 @@ class ExecutionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """``[execution]``: which path executes, how old an approval may be, and the margins of proof (milliseconds)."""
 
     path: Path = Path.EXECUTION_SERVICE
+    """Whose grant the first one on paper is, and who takes the lease while nobody holds a grant."""
     max_age_s: int = 60
     drain_s: int = 10
     """How long a stopping process lets closes under way finish; what has not by then is taken up by the next."""
@@ -73,6 +105,12 @@ class ExecutionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             raise ValueError(
                 "execution.margin_ms and spread_ms must be at least 100, park_after_ms at least margin_ms"
             )
+
+
+class HarvestBrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[harvest_brain]``: PATH 1A."""
+
+    executor: HarvestExecutor = HarvestExecutor.ENGINE
 
 
 class AuthoritySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

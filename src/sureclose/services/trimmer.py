@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 
 import structlog
 from redis.exceptions import RedisError
@@ -25,7 +24,11 @@ LOOK_S = 5.0
 
 
 class Trimmer:
-    """``leads`` says whether this process holds the lease. Trimming twice at once would do no harm, only work."""
+    """``leads`` says whether this process holds the lease. Trimming twice at once would do no harm, only work.
+
+    ``readers`` gives the group of each stream without which nothing of it is trimmed: the leading path's, where two paths
+    read one stream. What any other group has not finished stays as well, and is told.
+    """
 
     def __init__(
         self,
@@ -35,7 +38,7 @@ class Trimmer:
         leads: Callable[[], bool],
         *,
         look_s: float = LOOK_S,
-        readers: Mapping[str, str] = MappingProxyType({}),
+        readers: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._wire = wire
         self._streams = streams
@@ -60,7 +63,7 @@ class Trimmer:
         """One stream, down to what must stay; how many entries went."""
         gone = 0
         while True:
-            found = await trim(self._wire, stream, self._keep, self._readers.get(stream, ""))
+            found = await trim(self._wire, stream, self._keep, self._readers().get(stream, ""))
             gone += found.entries
             self._tell(stream, found.kept_by)
             if found.entries < AT_ONCE:

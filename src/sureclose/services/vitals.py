@@ -31,6 +31,8 @@ class Waits(StrEnum):
 class LeaseState(StrEnum):
     HELD = "held"
     STANDING_BY = "standing_by"
+    OBSERVING = "observing"
+    """Another path has the grant: this one reads, and executes nothing."""
     UNKNOWN = "unknown"
     """The log has not said yet, or does not answer."""
 

@@ -14,7 +14,7 @@ from sureclose.domain.actions import Amount, AmountError, NotClosing, Trades, Un
 from sureclose.domain.events import Decision, EntryRef, Intent, Plan
 from sureclose.domain.times import CLOCK_TOLERANCE_MS, LONGEST_EXPIRY_MS
 from sureclose.domain.words import AgeSource, Mode, PositionSide, Verdict
-from sureclose.streams.encode import SCHEMA
+from sureclose.streams.encode import HANDOVER, SCHEMA
 from sureclose.streams.fields import (
     ENTRY_ID,
     DoubtError,
@@ -46,6 +46,10 @@ class NotACloseReason(StrEnum):
     OTHER_MODE = "other_mode"
     EXECUTE_IS_NOT_APPROVAL = "execute_is_not_approval"
     OTHER_STREAM = "other_stream"
+    HANDOVER = "handover"
+    """An approved decision on its way to the execution service: no wish, where wishes are read."""
+    NO_HANDOVER = "no_handover"
+    """Whatever else stands on ``trade.intent``: nobody's approval, where approvals are read."""
 
 
 class NotAClose(msgspec.Struct, frozen=True):
@@ -95,6 +99,8 @@ def decode(
         entry = read_fields(fields)
         if entry.empty:
             return _LOST
+        if stream in _INTENTS and entry.text(HANDOVER):
+            return NotAClose(NotACloseReason.HANDOVER)
         decision = actions.canonical(entry.text("decision"))
         word = _action_word(stream, entry)
         reason = _why_not(stream, entry, decision, word, rules)
@@ -104,6 +110,22 @@ def decode(
         return _READERS[stream](_common(stream, ref, entry, word, now_ms), entry)
     except DoubtError as doubt:
         return doubt.unreadable
+
+
+def decode_handover(ref: EntryRef, fields: RawFields, *, now_ms: int, rules: CodecRules) -> Decoded:
+    """What an entry of ``trade.intent`` asks for where approvals are read there: the decision that was handed over.
+
+    It is the one that ``apply.result`` held, by the same rules. Nothing else on that stream approves anything.
+    """
+    try:
+        entry = read_fields(fields)
+        if entry.empty:
+            return _LOST
+        if flag_of(entry.text(HANDOVER)) is not True or not entry.text("schema").startswith("sureclose/"):
+            return NotAClose(NotACloseReason.NO_HANDOVER)
+    except DoubtError as doubt:
+        return doubt.unreadable
+    return decode(StreamName.APPLY_RESULT, ref, fields, now_ms=now_ms, rules=rules)
 
 
 def _why_not(

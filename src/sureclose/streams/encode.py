@@ -16,6 +16,10 @@ SCHEMA: Final = "sureclose/1"
 """The layout written here. A reader that meets another number after the slash must not read on."""
 
 
+HANDOVER: Final = "handover"
+"""The field that says of an entry of ``trade.intent`` that it is an approved decision, handed over to be executed."""
+
+
 class Producer(msgspec.Struct, frozen=True):
     """Who wrote an entry, so that nobody has to look for it in the network's packets."""
 
@@ -63,6 +67,11 @@ def encode_decision(decision: Decision, producer: Producer, created_at_ms: int) 
             "would_execute": str(decision.approved and decision.verdict is Verdict.CLOSE),
         }
     )
+
+
+def encode_handover(decision: Decision, producer: Producer, created_at_ms: int) -> dict[str, str]:
+    """An approved decision for ``trade.intent``: all that it says, under the ids and the age that it has."""
+    return encode_decision(decision, producer, created_at_ms) | {"reduce_only": "True", HANDOVER: "True"}
 
 
 def encode_report(

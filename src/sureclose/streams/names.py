@@ -21,3 +21,5 @@ class GroupName(StrEnum):
     INTENT_EXECUTOR = "intent_executor_harvest"
     APPLY_LAYER = "apply_layer"
     EXECUTION_EXITS = "execution_service_exits"
+    HARVEST_BRAIN = "harvest_brain:execution"
+    HANDOVER = "execution_service_handover"

@@ -62,6 +62,7 @@ class GroupReader:
         checkpoint: Callable[[], str] = lambda: START,
         page: int = PAGE,
         losses: Losses | None = None,
+        block_ms: int | None = None,
     ) -> None:
         self.stream = stream
         self.group = group
@@ -73,7 +74,7 @@ class GroupReader:
         self._client: Redis = log.reader()
         self._reads: Wire = self._client
         self._commands: Wire = log.commands()
-        self._block_ms = log.settings.block_ms
+        self._block_ms = log.settings.block_ms if block_ms is None else block_ms
         self._monotonic = monotonic
         self._free = free
         self._in_flight = in_flight

@@ -110,9 +110,11 @@ class Stage:
         in_flight: Callable[[], Collection[str]] = frozenset,
         free: Callable[[], int] = lambda: PAGE,
         outlives_loss: bool = False,
+        block_ms: int | None = None,
     ) -> None:
         self.name = name
         self._outlives_loss = outlives_loss
+        self._block_ms = block_ms
         self._role = role
         self._prefix = prefix
         self._source = source
@@ -191,6 +193,7 @@ class Stage:
             in_flight=self._kept,
             free=self._free,
             losses=self._losses,
+            block_ms=self._block_ms,
         )
         self._reader = reader
         try:

@@ -1,9 +1,12 @@
--- KEYS: lease, epoch, last lease, reigns. ARGV: owner, time to live in ms, the highest epoch that the owner knows of, component,
+-- KEYS: lease, epoch, last lease, reigns, grant. ARGV: owner, time to live in ms, the highest epoch that the owner knows of, component,
 -- whether that is a controller (1 or 0), how many reigns are kept. The epoch, or 0 while somebody else holds the lease. Who
 -- takes it again gets a new epoch too: what it sent before under the old one must not be written any more. A log that lost its
--- tail goes on above what was given out there.
+-- tail goes on above what was given out there. A controller whose grant was moved since it looked gets none.
 local owner = redis.call('HGET', KEYS[1], 'owner')
 if owner and owner ~= ARGV[1] then
+  return 0
+end
+if ARGV[5] == '1' and (redis.call('HGET', KEYS[5], 'component') or ARGV[4]) ~= ARGV[4] then
   return 0
 end
 must_be(KEYS[3], 'hash')
