@@ -6,7 +6,9 @@ import click
 
 from sureclose.cli.lazy import Lazy
 
-_COMMANDS: Final[dict[str, str]] = {}
+_COMMANDS: Final[dict[str, str]] = {
+    "switch": "sureclose.cli.authority_switch:switch",
+}
 
 
 @click.group(cls=Lazy, places=_COMMANDS)
