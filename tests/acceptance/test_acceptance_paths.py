@@ -269,6 +269,52 @@ async def _handed_over(log_url: str, folder: Path) -> None:
             assert len(await deployment.log.outcomes(fields["plan_id"])) == 1
 
 
+async def _chosen(log_url: str, folder: Path) -> None:
+    """A group that died long ago, trimmed under its feet: what it can still read, what it lost, and what to do first."""
+    async with world(log_url, folder) as deployment:
+        leader = deployment.run(*FRONT)
+        await deployment.up(leader)
+        log = deployment.log
+        for _ in range(50):
+            await log.add(
+                "apply.result", {"plan_id": "old", "decision": "SKIP", "error": "kill_score_close_ok"}
+            )
+        await log.group("apply.result", BRAIN)
+        stream = log.prefix + "apply.result"
+        await log._client.xreadgroup(BRAIN, "old-7", {stream: ">"}, count=1)
+        await log._client.xtrim(stream, maxlen=20, approximate=False)
+        file = folder / "own.toml"
+        file.write_text('# ours\n[execution]\n  path = "1B"  # since May\nmax_age_s = 60\n')
+        done = await deployment.command("-c", str(file), "authority", "choose", "1A", "--json")
+        assert done.code == 0, done
+        found = done.document
+        brain, exits = (one for one in found["options"])
+        assert (brain["path"], brain["alive"], brain["holds_grant"]) == ("1A", False, False)
+        assert (exits["path"], exits["alive"], exits["holds_grant"], exits["configured"]) == (
+            "1B",
+            True,
+            True,
+            True,
+        )
+        [group] = brain["groups"]
+        assert (group["readable"], group["lost"], group["pending"]) == (20, 29, 1)
+        assert (group["group"], group["live"]) == (BRAIN, [])
+        assert [step["do"] for step in found["before"]][-2:] == [
+            f"sureclose backlog plan {BRAIN}",
+            f"sureclose backlog drain {BRAIN} --yes",
+        ]
+        assert found["configuration"]["file"] == str(file)
+        changed = [line for line in found["configuration"]["diff"].splitlines() if line[:1] in "+-"][2:]
+        assert changed == ['-  path = "1B"  # since May', '+path = "1A"  # since May']
+        assert [step["do"] for step in found["switch"]] == ["sureclose authority switch 1A"]
+        assert "systemctl enable --now sureclose@harvest-brain" in [
+            step["do"] for step in found["deployment"]
+        ]
+        shown = await deployment.command("-c", str(file), "authority", "choose", "1A")
+        assert shown.code == 0, shown
+        assert "nobody reads" in shown.out
+
+
 async def test_the_grant_goes_there_and_back_under_load_and_each_wish_is_one_order(
     under_way: Awaitable[None],
 ) -> None:
@@ -299,6 +345,10 @@ async def test_both_executors_in_one_process_take_turns(under_way: Awaitable[Non
     await under_way
 
 
+async def test_a_dead_trimmed_group_is_told_before_its_path_is_chosen(under_way: Awaitable[None]) -> None:
+    await under_way
+
+
 async def test_the_harvest_brain_hands_over_to_the_execution_service(under_way: Awaitable[None]) -> None:
     await under_way
 
@@ -314,5 +364,6 @@ SCENARIOS: Final[Scenarios] = {
     "test_a_switch_whose_command_dies_comes_to_its_end": _command_killed,
     "test_a_switch_needs_somebody_to_go_to_and_nobody_to_come_from": _refused,
     "test_both_executors_in_one_process_take_turns": _one_process,
+    "test_a_dead_trimmed_group_is_told_before_its_path_is_chosen": _chosen,
     "test_the_harvest_brain_hands_over_to_the_execution_service": _handed_over,
 }

@@ -7,6 +7,7 @@ import click
 from sureclose.cli.lazy import Lazy
 
 _COMMANDS: Final[dict[str, str]] = {
+    "choose": "sureclose.cli.authority_choose:choose",
     "switch": "sureclose.cli.authority_switch:switch",
 }
 
