@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 
 from tests.acceptance.world import (
+    QUICK,
     Done,
     Held,
     Process,
@@ -216,6 +217,25 @@ async def _refused(log_url: str, folder: Path) -> None:
             judged(await deployment.exchange.records(), held)
 
 
+async def _withdrawn(log_url: str, folder: Path) -> None:
+    """A close takes longer than the command waits: in time or not at all, and the leader goes on."""
+    async with world(log_url, folder, {**QUICK, "EXECUTION__MARGIN_MS": "3000"}) as deployment:
+        leader, observer = await _both(deployment)
+        held, plan_id = await deployment.exchange.open(), token()
+        await deployment.exchange.fault("request_dropped", held.symbol)
+        entry_id = await deployment.log.add("apply.result", decision(held, plan_id))
+        await leader.says("status=UNKNOWN")
+        done = await _switch(deployment, "1A", "--timeout", "1")
+        assert done.code == 5, done
+        assert "withdrawn" in done.err
+        assert "next" not in await _granted(deployment, "execution_service")
+        plans = {plan_id: (held, entry_id)}
+        await _wish(deployment, plans)
+        await _closed(deployment, plans)
+        assert not leader.has_ended
+        assert not observer.has_ended
+
+
 async def _one_process(log_url: str, folder: Path) -> None:
     """Both executors in one process: one lease, one observer, and the grant goes from one to the other in it."""
     async with world(log_url, folder) as deployment:
@@ -341,6 +361,10 @@ async def test_a_switch_needs_somebody_to_go_to_and_nobody_to_come_from(under_wa
     await under_way
 
 
+async def test_a_switch_that_takes_too_long_is_withdrawn(under_way: Awaitable[None]) -> None:
+    await under_way
+
+
 async def test_both_executors_in_one_process_take_turns(under_way: Awaitable[None]) -> None:
     await under_way
 
@@ -363,6 +387,7 @@ SCENARIOS: Final[Scenarios] = {
     ),
     "test_a_switch_whose_command_dies_comes_to_its_end": _command_killed,
     "test_a_switch_needs_somebody_to_go_to_and_nobody_to_come_from": _refused,
+    "test_a_switch_that_takes_too_long_is_withdrawn": _withdrawn,
     "test_both_executors_in_one_process_take_turns": _one_process,
     "test_a_dead_trimmed_group_is_told_before_its_path_is_chosen": _chosen,
     "test_the_harvest_brain_hands_over_to_the_execution_service": _handed_over,
