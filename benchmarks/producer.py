@@ -89,6 +89,24 @@ class Producer:
             for plan_id, decided_ns, durable_ns, flat_ns, stamps in times
         ]
 
+    async def steady(self, positions: Sequence[Held], every_s: float) -> dict[str, tuple[int, int]]:
+        """One after the other at a steady pace, whatever becomes of those before: when each plan was decided, and sent.
+
+        Raises ``NotFlat`` unless each was exactly one order and ended FLAT.
+        """
+        await self._market.put(positions)
+        decided: dict[str, int] = {}
+        began, at = time.time_ns(), time.monotonic()
+        for held in positions:
+            plan_id, command = self._decision(held)
+            decided[plan_id] = time.time_ns()
+            await self._writes.send(command)
+            at += every_s
+            await asyncio.sleep(at - time.monotonic())
+        await self._outcomes(set(decided))
+        sent = await self._sent(set(decided), began)
+        return {plan_id: (decided[plan_id], sent[plan_id]) for plan_id in decided}
+
     async def at_once(self, positions: Sequence[Held]) -> Burst:
         """All of them in one write."""
         await self._market.put(positions)

@@ -61,7 +61,7 @@ class Journalled:
         return Reader(
             self.desk.wire,
             self.desk.keys,
-            group=GROUP,
+            groups=[GROUP],
             results=self.results,
             environment="paper",
             progress=self.read.append,

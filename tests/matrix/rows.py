@@ -104,6 +104,21 @@ PROCESS: Final = (
         STOPPED,
     ),
 )
+_SWITCHED: Final = "tests/acceptance/test_acceptance_paths.py::_killed_in_a_switch"
+SWITCH: Final = (
+    Row(
+        FaultPoint.BEFORE_SWITCH,
+        "the grant with who is next; the lease; what was under way, open",
+        "moves the grant once the lease has run out, whichever path's it is; then the next takes the lease",
+        elsewhere=_SWITCHED,
+    ),
+    Row(
+        FaultPoint.AFTER_SWITCH,
+        "the grant, moved; no lease; what was under way, open; the event",
+        "takes the lease if the grant is its own, and observes if not",
+        elsewhere=_SWITCHED,
+    ),
+)
 STAGES: Final = (
     *_around(
         "slot",
@@ -299,6 +314,7 @@ LOSS: Final = (
 )
 PARTS: Final[dict[str, tuple[Row, ...]]] = {
     "The process: who may execute, and what is taken up": PROCESS,
+    "A switch of paths": SWITCH,
     "The stages: a name to read under, entries, and their ends": STAGES,
     "1 Receive": RECEIVE,
     "2 Size, and what stands in the way": SIZE,

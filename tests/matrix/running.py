@@ -222,7 +222,7 @@ class Playground:
         reader = Reader(
             self._log.commands(),
             keys,
-            group="execution_service_exits",
+            groups=["execution_service_exits"],
             results=world.log.prefix + "execution.result",
             environment="paper",
             progress=lambda _: None,

@@ -109,7 +109,9 @@ class Machine:
 
     async def reign(self, owner: str = "one") -> Lease:
         lineage = await self.continuity.look(self.wire)
-        held = await lease.take(self.wire, self.keys, owner, above=self.continuity.highest_epoch)
+        component = self.continuity.standing.component or Component.EXECUTION_SERVICE
+        above = self.continuity.highest_epoch
+        held = await lease.take(self.wire, self.keys, owner, component=component, above=above)
         assert held is not None
         assert await self.continuity.secure(held, lineage, self.over)
         return held

@@ -9,6 +9,8 @@ from sureclose.cli.lazy import Lazy
 _COMMANDS: Final = {
     "grant": "sureclose.cli.authority_grant:grant",
     "demote": "sureclose.cli.authority_grant:demote",
+    "choose": "sureclose.cli.authority_choose:choose",
+    "switch": "sureclose.cli.authority_switch:switch",
 }
 
 

@@ -3,6 +3,7 @@
 import json
 import secrets
 import sys
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
@@ -21,11 +22,13 @@ from sureclose.cli.session import actor, hosts_paper, load, opened
 from sureclose.config import Config
 from sureclose.domain.words import Mode
 from sureclose.operate.executor import Executor, RestartCommand
+from sureclose.operate.leading import leading_path
 from sureclose.operate.paper_control import PaperControl
 from sureclose.operate.prove import Order, Proven
 from sureclose.operate.prove import prove as show
 from sureclose.operate.session import Session
-from sureclose.services.routes import default_roles
+from sureclose.services.routes import default_roles, roles_of
+from sureclose.services.settings import Role
 
 _SEEDS = {
     "ETHUSDT": (Decimal("0.5"), Decimal(2400)),
@@ -92,7 +95,11 @@ def prove(
                 return exits.fail(Exit.ERROR, "nothing was closed")
             folder = (out or session.folder / "evidence" / f"prove-{token}").resolve()
             folder.mkdir(parents=True, exist_ok=True)
-            executor = _executor(options, config, restart_command, folder)
+            roles = (
+                *default_roles(config.execution.path, config.harvest_brain),
+                *roles_of(await leading_path(session), config.harvest_brain),
+            )
+            executor = _executor(options, dict.fromkeys(roles), restart_command, folder)
             proven = await show(
                 session,
                 Order(*chosen, actor=actor()),
@@ -115,10 +122,9 @@ def _progress(what: str) -> None:
     click.echo(f"prove: {what}", err=True)
 
 
-def _executor(options: Options, config: Config, restart_command: str | None, folder: Path) -> Executor:
+def _executor(options: Options, roles: Iterable[Role], restart_command: str | None, folder: Path) -> Executor:
     if restart_command is not None:
         return RestartCommand(restart_command)
-    roles = default_roles(config.execution.path, config.harvest_brain)
     return child_executor(options, roles, folder / "executor.log")
 
 

@@ -28,6 +28,7 @@ from sureclose.operate.host import Host, Wanted, paper_arguments
 from sureclose.operate.session import segments_folder
 from sureclose.operate.verify import FromFile, FromLog, Source, books_of, export, verify
 from sureclose.services import identity
+from sureclose.services.routes import executors
 from sureclose.streams.address import EMBEDDED
 from sureclose.streams.connection import Log
 from sureclose.streams.names import StreamName
@@ -163,7 +164,7 @@ def _reader(log: Log, config: Config) -> Reader:
     return Reader(
         log.commands(),
         Keys(config.streams.prefix, config.account),
-        group=config.streams.execution_group,
+        groups=[route.group for route in executors(config.streams, config.harvest_brain)],
         results=config.streams.full(StreamName.EXECUTION_RESULT),
         environment=config.venue.environment,
         progress=_progress(),

@@ -10,6 +10,7 @@ from sureclose.journal.fence import read_lineage
 from sureclose.operate.check import Check, Status
 from sureclose.operate.leading import leading_path
 from sureclose.operate.session import Session
+from sureclose.operate.submitters import foreign_orders, foreign_readers, old_apply_layer
 from sureclose.operate.wiring import misplaced, purposes, readings, wired
 from sureclose.services.alarms.sinks import destinations
 from sureclose.services.settings import AlertSettings
@@ -31,6 +32,9 @@ async def examine(session: Session, *, accept_everysec: bool, execute_is_approva
         ("open positions", lambda: _positions(session)),
         ("authority", lambda: _authority(session)),
         ("executor", lambda: _executor(session)),
+        ("second submitter, by orders", lambda: foreign_orders(session)),
+        ("second submitter, by readers", lambda: foreign_readers(session)),
+        ("old apply layer", lambda: old_apply_layer(session)),
     ):
         checks.append(await _checked(name, work))
     checks += await _wiring(session)

@@ -10,15 +10,13 @@ import msgspec
 
 from sureclose.domain.times import iso_ms
 from sureclose.operate.check import Check, Status
+from sureclose.operate.leading import LIVELY_MS
 from sureclose.operate.session import Session
 from sureclose.services.routes import readers, roles_of
 from sureclose.services.settings import Path, Role, StreamSettings
 from sureclose.streams.groups import GroupInfo, StreamInfo, backlog, group_infos, stream_info
 from sureclose.streams.names import StreamName
 from sureclose.streams.wire import Wire
-
-_LIVELY_MS = 3_000
-"""A reader blocks for at most a second, so one that has been idle for longer than this is dead."""
 
 
 class Purpose(msgspec.Struct, frozen=True):
@@ -123,7 +121,7 @@ def _reader(reading: Reading, one: Purpose) -> Check | None:
 
 def live(group: GroupInfo) -> list[str]:
     """The consumers that read now."""
-    return [consumer.name for consumer in group.consumers if consumer.idle_ms < _LIVELY_MS]
+    return [consumer.name for consumer in group.consumers if consumer.idle_ms < LIVELY_MS]
 
 
 def told(reading: Reading, group: GroupInfo) -> str:

@@ -129,8 +129,10 @@ class ExecutionService:
         """Until ``stop`` is set; then what is under way is finished first, for as long as the settings allow."""
         try:
             await self._reign(stop)
-        finally:
             await self._sideline.end()
+        except LogWentBackwards as error:
+            log.warning("log.went_backwards", stage=self.route.name, why=str(error))
+        finally:
             await self._lease_wire.aclose()
 
     async def _reign(self, stop: asyncio.Event) -> None:

@@ -22,6 +22,8 @@ from sureclose.streams.wire import wait_set
 log = structlog.get_logger()
 
 LOOK_S: Final = 0.25
+LOOKED_UP_PER_S: Final = 5_000
+"""Of what waits, at most so many are looked up in a second: where nobody executes, looking often helps nobody."""
 BLOCK_MS: Final = 100
 """A read must not stand in the way of a takeover."""
 CLAIM_IDLE_MS: Final = 60_000
@@ -67,7 +69,7 @@ class Observer:
         return found
 
     async def _look(self, stop: asyncio.Event) -> None:
-        while not await wait_set(stop, LOOK_S):
+        while not await wait_set(stop, LOOK_S + self._watcher.size / LOOKED_UP_PER_S):
             try:
                 ended = await self._watcher.done()
                 if ended:

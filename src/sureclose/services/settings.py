@@ -71,6 +71,11 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError("streams.prefix must not be empty or contain spaces")
         if self.intents not in {StreamName.HARVEST_INTENT, StreamName.TRADE_INTENT}:
             raise ValueError("streams.intents must be harvest.intent or trade.intent")
+        if self.execution_group == self.harvest_brain_group:
+            raise ValueError(
+                "streams.execution_group and streams.harvest_brain_group read one stream, so they must differ: in one group "
+                "each path would be given half of the approvals"
+            )
 
     def full(self, name: StreamName) -> str:
         """The stream's full name."""

@@ -25,7 +25,7 @@ _Head = tuple[str | None, str | None, tuple[str, ...]]
 
 
 class Reader:
-    """Reads an account's closes. ``group`` is the one whose entries they come from, ``results`` the full stream name.
+    """Reads an account's closes. ``groups`` are those whose entries they come from, ``results`` is the full stream name.
 
     ``environment`` tells the account's own results from those of another one on the same streams. ``progress`` is told
     how many records have been read.
@@ -36,14 +36,14 @@ class Reader:
         wire: Wire,
         keys: Keys,
         *,
-        group: str,
+        groups: Sequence[str],
         results: str,
         environment: str,
         progress: Callable[[int], None],
     ) -> None:
         self._wire = wire
         self._keys = keys
-        self._group = group
+        self._groups = groups
         self._results = results
         self._environment = environment
         self._progress = progress
@@ -143,7 +143,10 @@ class Reader:
         return found
 
     async def _acknowledged(self, plan_id: str, head: _Head, records: Sequence[_Numbered]) -> bool | None:
-        """Whether the entry that an unfinished close came from is acknowledged; ``None`` where nobody can say."""
+        """Whether the entry that an unfinished close came from is acknowledged, in any group; ``None`` where nobody can say.
+
+        Who executes keeps it until the outcome is there, and so does who observes.
+        """
         admitted = next((record for _, record in reversed(records) if record.kind == "ADMITTED"), None)
         if admitted is None:
             return None
@@ -154,13 +157,18 @@ class Reader:
         if not isinstance(fact, Admitted):
             return None
         stream, entry_id = fact.entry.stream, fact.entry.entry_id
-        group = await group_info(self._wire, stream, self._group)
-        if group is None or id_key(group.last_delivered_id) < id_key(entry_id):
-            return None
-        if await is_pending(self._wire, stream, self._group, entry_id):
-            return False
-        # It may have ended between the two questions.
+        done = [await self._done(stream, group, entry_id) for group in self._groups]
+        if True not in done:
+            return False if False in done else None
+        # It may have ended between the questions.
         return True if await self._head(plan_id) == head else None
+
+    async def _done(self, stream: str, group: str, entry_id: str) -> bool | None:
+        """Whether the group is done with the entry; ``None`` when it was not given it."""
+        found = await group_info(self._wire, stream, group)
+        if found is None or id_key(found.last_delivered_id) < id_key(entry_id):
+            return None
+        return not await is_pending(self._wire, stream, group, entry_id)
 
 
 def _batches(items: Sequence[str]) -> Iterator[Sequence[str]]:
