@@ -158,6 +158,14 @@ async def read(session: Session, since: int, until: int, progress: Progress) -> 
     known = {(one.order.symbol, one.order.order_id) for one in orders}
     prefix = session.venue_settings.client_order_id_prefix
     ours = [order for order in books.orders if order.client_order_id.startswith(prefix)]
+    if other := [
+        one.order.client_order_id for one in orders if not one.order.client_order_id.startswith(prefix)
+    ]:
+        # Others' orders under that prefix would be taken for somebody else's (incident 76).
+        unread.append(
+            f"{len(other)} orders of ours, such as {other[0]}, do not begin with {prefix}: audit with the"
+            " venue.client_order_id_prefix that they were sent with, or begin later"
+        )
     return Joined(
         period=Period(since=since, until=until),
         report=report,
