@@ -98,6 +98,15 @@ async def _by_hand(log_url: str, folder: Path) -> None:
         assert len(books.orders(held.symbol)) == 1, "the probe sent nothing"
         assert books.orders(other.symbol) == []
 
+        await venue._json(
+            "POST",
+            "/paper/v1/faults",
+            {"fault": "request_dropped", "count": 9, "match": {"route": "GET /fapi/v1/allOrders"}},
+        )
+        unread = await deployment.command("audit", "--json")
+        assert (unread.code, _failed(unread)) == (1, {1, 2, 3, 4, 5}), unread
+        assert "could not be read: orders" in _told(unread, 1)
+        await venue.calm()
         exclusive = await deployment.command("audit", "--json", AUTHORITY__EXCLUSIVE_EXITS="true")
         assert (exclusive.code, _failed(exclusive)) == (1, {2}), exclusive
         nobody = await deployment.command("audit", "--json", "--component", "harvest_brain")

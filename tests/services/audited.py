@@ -107,6 +107,7 @@ def evidence_of(facts: list[AnyFact], ledger: Ledger, head: str, **more: Any) ->
         "minimum": MINIMUM,
         "questions": questions,
         "plans": found.plans,
+        "idle": 0,
         "orders": found.orders,
         "unjoined": (),
         "foreign": (),

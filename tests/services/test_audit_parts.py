@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
 
 import msgspec
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from sureclose.domain.market import Position, Trade
 from sureclose.domain.times import iso_ms
 from sureclose.domain.words import PositionSide, Side
+from sureclose.fault_points import FaultPoint
 from sureclose.journal import audits
 from sureclose.operate.audit_probe import unexplained
 from sureclose.operate.audit_reading import DAY_MS, PeriodRefused, period_since
@@ -139,16 +139,22 @@ def test_a_position_that_moved_by_its_trades_is_explained_and_another_is_not() -
     assert "moved from 0 to 1, and its trades make -2" in told
 
 
-async def test_a_crash_between_file_and_log_leaves_no_audit(
-    audit: Audit, monkeypatch: pytest.MonkeyPatch
+# Keeping it ----------------------------------------------------------------------------------------------------------
+
+
+class Died(Exception):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("point", [FaultPoint.BEFORE_AUDIT, FaultPoint.AFTER_AUDIT])
+async def test_a_crash_beside_the_logs_word_leaves_a_whole_audit_or_none(
+    audit: Audit, monkeypatch: pytest.MonkeyPatch, point: FaultPoint
 ) -> None:
-    """What the log does not know counts for nothing; after the log's own word nothing is left to do."""
+    """A file that the log does not know counts for nothing; once the log knows it nothing is left to do."""
 
-    class Died(Exception):
-        pass
-
-    def die(_: object) -> None:
-        raise Died
+    def die(reached: FaultPoint) -> None:
+        if reached is point:
+            raise Died
 
     evidence = audits.decode(audit.file.read_bytes())
     later = msgspec.structs.replace(evidence, at=evidence.at + 1)
@@ -158,7 +164,7 @@ async def test_a_crash_between_file_and_log_leaves_no_audit(
             await audit.keep(later)
     record = audits.record_of(later, audits.encode(later))
     assert audits.evidence_file(audit.folder, record.id).exists()
-    [told] = await audit.missing(record.id)
-    assert "there is no audit" in told
+    told = await audit.missing(record.id)
+    assert ["there is no audit" in one for one in told] == [True] * (point is FaultPoint.BEFORE_AUDIT)
     await audit.keep(later)
-    assert await cast("Any", audit).missing(record.id) == []
+    assert await audit.missing(record.id) == []

@@ -102,6 +102,7 @@ async def audit(
         minimum=material.minimum,
         questions=questions,
         plans=found.plans,
+        idle=found.idle,
         orders=found.orders,
         unjoined=found.unjoined,
         foreign=found.foreign,

@@ -99,6 +99,7 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True):
     period: Period
     report: Report
     plans: tuple[AuditedPlan, ...]
+    idle: int
     orders: tuple[TracedOrder, ...]
     unjoined: tuple[Unjoined, ...]
     foreign: tuple[ForeignOrder, ...]
@@ -147,9 +148,14 @@ async def read(session: Session, since: int, until: int, progress: Progress) -> 
     positions, books = await _venue(session, source, since, unread, progress)
     progress("reading the journal")
     seen: list[tuple[Looked, tuple[Draft, ...]]] = []
+    idle = 0
 
     def see(looked: Looked) -> None:
-        seen.append((looked, tuple(drafts(looked.case, books))))
+        nonlocal idle
+        if looked.case.attempts or looked.broken:
+            seen.append((looked, tuple(drafts(looked.case, books))))
+        else:
+            idle += 1
 
     report = await verify(source, bounds_of(session), books, see)
     reigns = await _reigns(session)
@@ -170,6 +176,7 @@ async def read(session: Session, since: int, until: int, progress: Progress) -> 
         period=Period(since=since, until=until),
         report=report,
         plans=plans,
+        idle=idle,
         orders=orders,
         unjoined=tuple(
             [

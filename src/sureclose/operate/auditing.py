@@ -1,5 +1,6 @@
 """Whether a grant or an unfreeze may rest on an audit: everything that is missing for it, by what is stored and no word."""
 
+import asyncio
 import hashlib
 from collections.abc import Iterator
 from typing import Final
@@ -39,7 +40,7 @@ async def missing_for(
         *_unfit(record, audit_id, component),
         *_stale(record, now, oldest),
         *_before(record, after),
-        *_file(session, record, audit_id),
+        *await asyncio.to_thread(lambda: list(_file(session, record, audit_id))),
     ]
     return [*found, *await _chains(session, record)]
 
