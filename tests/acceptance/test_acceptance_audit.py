@@ -3,6 +3,7 @@
 import json
 import stat
 from collections.abc import Awaitable
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -86,12 +87,24 @@ async def _by_hand(log_url: str, folder: Path) -> None:
         await deployment.log.release()
         await deployment.up(deployment.run())
         theirs = await venue.trade(other.symbol, other.closing_side, abs(other.amount) / 2)
+        price = (await venue._json("GET", f"/fapi/v1/premiumIndex?symbol={other.symbol}"))["markPrice"]
+        waits = await venue.signed(
+            "POST",
+            "/fapi/v1/algoOrder",
+            algoType="CONDITIONAL",
+            symbol=other.symbol,
+            side=other.closing_side,
+            type="STOP_MARKET",
+            triggerPrice=f"{Decimal(price) * Decimal('1.03'):.1f}",
+            closePosition="true",
+        )
 
         done = await deployment.command("audit", "--probe", "--json")
         assert done.code == 0, done
         probe = done.document["probe"]
         assert (probe["held_the_lease"], probe["differences"]) == (False, [])
-        [foreign] = done.document["foreign"]
+        [foreign, stop] = done.document["foreign"]
+        assert (stop["order"]["orderId"], stop["reduces"]) == (waits["algoId"], "by its flag or side")
         assert foreign["order"]["orderId"] == theirs["orderId"]
         assert (foreign["order"]["side"], foreign["reduces"]) == (other.closing_side, "by its effect")
         books = await venue.records()

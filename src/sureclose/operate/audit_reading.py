@@ -1,7 +1,7 @@
 """What an audit reads: the venue's own orders and trades first, then the journal, then who reigned and what was published."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -11,7 +11,8 @@ from redis.exceptions import ResponseError
 
 from sureclose.domain.events import EntryRef
 from sureclose.domain.history import made_by_the_venue
-from sureclose.domain.market import Position
+from sureclose.domain.market import Position, RestingOrder
+from sureclose.domain.quantity import ZERO
 from sureclose.domain.times import iso_ms
 from sureclose.journal.checking.audited import (
     AuditedPlan,
@@ -145,7 +146,8 @@ async def read(session: Session, since: int, until: int, progress: Progress) -> 
     ahead = session.clock.now() - until
     source = Recent(journal_of(session), since + ahead - DOUBT_MS)
     unread: list[str] = []
-    positions, books = await _venue(session, source, since, unread, progress)
+    shown = await _venue(session, source, since, unread, progress)
+    books = shown.books
     progress("reading the journal")
     seen: list[tuple[Looked, tuple[Draft, ...]]] = []
     idle = 0
@@ -163,7 +165,8 @@ async def read(session: Session, since: int, until: int, progress: Progress) -> 
     orders, plans = await _traced(session, seen, reigns, warrants)
     known = {(one.order.symbol, one.order.order_id) for one in orders}
     prefix = session.venue_settings.client_order_id_prefix
-    ours = [order for order in books.orders if order.client_order_id.startswith(prefix)]
+    others = [order for order in books.orders if (order.symbol, order.order_id) not in known]
+    others += shown.conditional
     if other := [
         one.order.client_order_id for one in orders if not one.order.client_order_id.startswith(prefix)
     ]:
@@ -181,13 +184,15 @@ async def read(session: Session, since: int, until: int, progress: Progress) -> 
         unjoined=tuple(
             [
                 Unjoined(order=order, plan_id=await session.journal.plan_of(order.client_order_id) or "")
-                for order in ours
-                if (order.symbol, order.order_id) not in known
+                for order in others
+                if order.client_order_id.startswith(prefix)
             ]
         ),
-        foreign=tuple(_foreign(books, positions, {*known, *((one.symbol, one.order_id) for one in ours)})),
+        foreign=tuple(
+            _foreign([order for order in others if not order.client_order_id.startswith(prefix)], shown)
+        ),
         reigns=tuple(reign for reign in reigns if reign.at >= since + ahead),
-        positions=tuple(positions),
+        positions=shown.positions,
         unread=tuple(unread),
     )
 
@@ -218,32 +223,57 @@ def bounds_of(session: Session) -> Bounds:
 # The venue ---------------------------------------------------------------------------------------------------------
 
 
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What the venue showed. Conditional orders wait in a service of their own, which numbers its orders apart."""
+
+    positions: tuple[Position, ...] = ()
+    books: Books
+    conditional: tuple[BookOrder, ...] = ()
+
+
 async def _venue(
     session: Session, source: Source, since: int, unread: list[str], progress: Progress
-) -> tuple[list[Position], Books]:
-    """Positions, then orders and trades of every symbol in which there is or was anything, or for which we sent."""
+) -> Shown:
+    """Positions and what rests, then orders and trades of every symbol in which there is or was anything, or we sent."""
     sent_for = await first_attempts(source, since)
-    positions: list[Position] = []
+    venue = session.venue
     try:
-        positions = await session.venue.positions()
-        traded = await session.venue.symbols_since(since, Purpose.OBSERVE)
-        symbols = {*sent_for, *traded, *(position.symbol for position in positions)}
-        return positions, await read_books(session.venue, dict.fromkeys(symbols, since), progress)
+        positions = await venue.positions()
+        resting = await venue.all_resting()
+        traded = await venue.symbols_since(since, Purpose.OBSERVE)
+        held, rest = {one.symbol for one in positions}, {one.symbol for one in resting}
+        symbols = {*sent_for, *traded, *held, *rest}
+        books = await read_books(venue, dict.fromkeys(symbols, since), progress)
     except VenueError as error:
         unread.append(f"orders, trades and positions at the venue: {error}")
-        return positions, Books([], [], whole=False, order_spans={}, trade_spans={})
+        return Shown(books=Books([], [], whole=False, order_spans={}, trade_spans={}))
+    waiting = tuple(_conditional(order) for order in resting if order.conditional)
+    return Shown(positions=tuple(positions), books=books, conditional=waiting)
 
 
-def _foreign(
-    books: Books, positions: Sequence[Position], ours: Collection[tuple[str, int]]
-) -> Iterator[ForeignOrder]:
-    amounts = {(one.symbol, str(one.position_side)): one.amount for one in positions}
+def _conditional(order: RestingOrder) -> BookOrder:
+    return BookOrder(
+        order_id=order.order_id,
+        client_order_id=order.client_order_id,
+        symbol=order.symbol,
+        side=order.side,
+        reduce_only=order.reduce_only or order.close_position,
+        status="WAITING",
+        orig_qty=order.quantity,
+        executed_qty=ZERO,
+        time=order.time,
+        update_time=order.time,
+        position_side=order.position_side,
+        type=order.order_type,
+    )
+
+
+def _foreign(others: Iterable[BookOrder], shown: Shown) -> Iterator[ForeignOrder]:
+    amounts = {(one.symbol, str(one.position_side)): one.amount for one in shown.positions}
     effects: dict[str, frozenset[int]] = {}
-    for order in books.orders:
-        if (order.symbol, order.order_id) in ours:
-            continue
+    for order in others:
         if order.symbol not in effects:
-            effects[order.symbol] = narrowed(books, amounts, order.symbol)
+            effects[order.symbol] = narrowed(shown.books, amounts, order.symbol)
         yield ForeignOrder(
             order=order,
             reduces=_reduces(order, effects[order.symbol]),
