@@ -128,21 +128,26 @@ async def _by_hand(log_url: str, folder: Path) -> None:
         assert (live.code, live.out) == (4, ""), live
         assert "not on the live exchange" in live.err
 
-        await _strangers(deployment, await venue.open(50, tradable=True), await venue.open(50, tradable=True))
+        used = books.orders(held.symbol)[0]["clientOrderId"]
+        await _strangers(
+            deployment, await venue.open(50, tradable=True), await venue.open(50, tradable=True), used
+        )
 
 
-async def _strangers(deployment: World, reducing: Held, opening: Held) -> None:
-    """Orders that bear our prefix and were placed by hand: one that reduces, then one that does not."""
-    known = await _order(deployment, reducing, reduceOnly="true")
+async def _strangers(deployment: World, reducing: Held, opening: Held, used: str) -> None:
+    """Orders that bear our prefix and were placed by hand: one reduces, then one does not, under an id of ours."""
+    known = f"sc-{token()}"
+    await _order(deployment, reducing, known, reduceOnly="true")
     done = await deployment.command("audit", "--json")
     assert (done.code, _failed(done)) == (1, {1, 2, 4, 5}), done
     assert known in _told(done, 2)
     assert "the journal does not know it (I9)" in _told(done, 2)
     assert all(remark["remedy"] for remark in done.document["questions"][1]["exceptions"])
-    enlarging = await _order(deployment, opening, side="BUY")
+    await _order(deployment, opening, used, side="BUY")
     done = await deployment.command("audit", "--json")
     assert _failed(done) == {1, 2, 3, 4, 5}
-    assert enlarging in _told(done, 3)
+    assert f"({used}) BUY" in _told(done, 2)
+    assert f"({used}) BUY" in _told(done, 3)
     assert known not in _told(done, 3)
     shown = await deployment.command("audit")
     assert shown.code == 1
@@ -150,13 +155,11 @@ async def _strangers(deployment: World, reducing: Held, opening: Held) -> None:
     assert "sureclose reconcile" in line
 
 
-async def _order(deployment: World, held: Held, **more: str) -> str:
-    client_order_id = f"sc-{token()}"
+async def _order(deployment: World, held: Held, client_order_id: str, **more: str) -> None:
     order = {"side": held.closing_side, "type": "MARKET", "quantity": f"{abs(held.amount):f}"} | more
     await deployment.exchange.signed(
         "POST", "/fapi/v1/order", symbol=held.symbol, newClientOrderId=client_order_id, **order
     )
-    return client_order_id
 
 
 async def _closed(deployment: World, held: Held) -> str:

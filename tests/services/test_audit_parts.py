@@ -11,8 +11,8 @@ from sureclose.domain.times import iso_ms
 from sureclose.domain.words import PositionSide, Side
 from sureclose.fault_points import FaultPoint
 from sureclose.journal import audits
+from sureclose.operate.audit_period import DAY_MS, PeriodRefused, period_since
 from sureclose.operate.audit_probe import unexplained
-from sureclose.operate.audit_reading import DAY_MS, PeriodRefused, period_since
 from sureclose.operate.map_file import rewrite_map
 from sureclose.services.settings import AuthoritySettings
 from sureclose.streams.connection import Log

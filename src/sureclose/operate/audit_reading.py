@@ -1,19 +1,14 @@
 """What an audit reads: the venue's own orders and trades first, then the journal, then who reigned and what was published."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 import msgspec
 from redis.exceptions import ResponseError
 
 from sureclose.domain.events import EntryRef
-from sureclose.domain.history import made_by_the_venue
-from sureclose.domain.market import Position, RestingOrder
-from sureclose.domain.quantity import ZERO
-from sureclose.domain.times import iso_ms
+from sureclose.domain.market import Position
 from sureclose.journal.checking.audited import (
     AuditedPlan,
     ForeignOrder,
@@ -21,77 +16,32 @@ from sureclose.journal.checking.audited import (
     LinkedEntry,
     Period,
     Presence,
-    Reduces,
     Reign,
     TracedOrder,
     Unjoined,
 )
-from sureclose.journal.checking.books import BookOrder, Books
+from sureclose.journal.checking.books import BookOrder
 from sureclose.journal.checking.case import Bounds
 from sureclose.journal.checking.examination import Looked, Report
 from sureclose.journal.checking.questions import epochs_of, restarts
 from sureclose.journal.checking.reading import Reader
 from sureclose.journal.checking.stored import OPEN, Results, Shelved, Stored, Unreadable
-from sureclose.journal.checking.tracing import Draft, drafts, links, narrowed, planned, traced
+from sureclose.journal.checking.tracing import Draft, drafts, links, planned, traced
 from sureclose.journal.record import ChainBroken
+from sureclose.operate.audit_venue import foreign_orders, read_venue
 from sureclose.operate.session import Session
 from sureclose.operate.verify import (
     FromLog,
     Progress,
-    Source,
-    first_attempts,
-    oldest_shown,
-    read_books,
     verify,
 )
 from sureclose.services.comparing import DOUBT_MS
 from sureclose.streams.groups import stream_info
 from sureclose.streams.names import StreamName
 from sureclose.streams.wire import id_key, texts
-from sureclose.venue.errors import VenueError
-from sureclose.venue.port import Purpose
 
-DAY_MS: Final = 86_400_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE: Final = 1_000
 _AT_ONCE: Final = 100
-_UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": DAY_MS}
-
-
-class PeriodRefused(Exception):
-    """The period can't be audited; the message says what can."""
-
-
-def period_since(text: str | None, now: int) -> int:
-    """From when on to look, in the venue's milliseconds: a time (ISO 8601, UTC unless it says) or how long ago (24h, 90m).
-
-    Raises ``PeriodRefused`` for what is neither, lies ahead, or is more than the venue keeps.
-    """
-    oldest = oldest_shown(now)
-    if text is None:
-        return max(now - DAY_MS, oldest)
-    since = _since(text.strip(), now)
-    if since > now:
-        raise PeriodRefused(f"{iso_ms(since)} lies ahead: the venue's time is {iso_ms(now)}")
-    if since < oldest:
-        raise PeriodRefused(
-            f"the venue answers for 90 days, so not for {iso_ms(since)}; the earliest is {iso_ms(oldest)}"
-        )
-    return since
-
-
-def _since(text: str, now: int) -> int:
-    number, unit = text[:-1], text[-1:]
-    if number.isascii() and number.isdigit() and len(number) < 10 and unit in _UNITS_MS:
-        return now - int(number) * _UNITS_MS[unit]
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise PeriodRefused(
-            f"{text!r} is no time and no duration: write 2026-01-31T12:00:00Z, or 90m, 24h, 7d"
-        ) from None
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(milliseconds=1)
 
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,9 +94,10 @@ class Recent:
 async def read(session: Session, since: int, until: int, progress: Progress) -> Joined:
     """Read the period; reads at the venue that fail are named in ``unread``. Raises ``RedisError``."""
     ahead = session.clock.now() - until
-    source = Recent(journal_of(session), since + ahead - DOUBT_MS)
+    began = since + ahead - DOUBT_MS
+    source = Recent(journal_of(session, since=began), began)
     unread: list[str] = []
-    shown = await _venue(session, source, since, unread, progress)
+    shown = await read_venue(session, source, since, unread, progress)
     books = shown.books
     progress("reading the journal")
     seen: list[tuple[Looked, tuple[Draft, ...]]] = []
@@ -161,7 +112,7 @@ async def read(session: Session, since: int, until: int, progress: Progress) -> 
 
     report = await verify(source, bounds_of(session), books, see)
     reigns = await _reigns(session)
-    warrants = await _warrants(session, since + ahead - DOUBT_MS)
+    warrants = await _warrants(session, began)
     orders, plans = await _traced(session, seen, reigns, warrants)
     known = {(one.order.symbol, one.order.order_id) for one in orders}
     prefix = session.venue_settings.client_order_id_prefix
@@ -183,13 +134,13 @@ async def read(session: Session, since: int, until: int, progress: Progress) -> 
         orders=orders,
         unjoined=tuple(
             [
-                Unjoined(order=order, plan_id=await session.journal.plan_of(order.client_order_id) or "")
+                Unjoined(order=order, plan_id=await _plan_of(session, order, plans))
                 for order in others
                 if order.client_order_id.startswith(prefix)
             ]
         ),
         foreign=tuple(
-            _foreign([order for order in others if not order.client_order_id.startswith(prefix)], shown)
+            foreign_orders([order for order in others if not order.client_order_id.startswith(prefix)], shown)
         ),
         reigns=tuple(reign for reign in reigns if reign.at >= since + ahead),
         positions=shown.positions,
@@ -197,8 +148,14 @@ async def read(session: Session, since: int, until: int, progress: Progress) -> 
     )
 
 
-def journal_of(session: Session, plan_ids: Sequence[str] = ()) -> FromLog:
-    """The session's journal, all of it or some plans, as a source to be examined."""
+async def _plan_of(session: Session, order: BookOrder, read_plans: Iterable[AuditedPlan]) -> str:
+    """The plan that an order's id is said to belong to; nobody's, where that plan was read and did not send it."""
+    plan_id = await session.journal.plan_of(order.client_order_id)
+    return "" if plan_id is None or any(plan.plan_id == plan_id for plan in read_plans) else plan_id
+
+
+def journal_of(session: Session, plan_ids: Sequence[str] = (), *, since: int = 0) -> FromLog:
+    """The session's journal, all of it or some plans, as a source to be examined; of segments those written since."""
     reader = Reader(
         session.wire,
         session.keys,
@@ -207,7 +164,8 @@ def journal_of(session: Session, plan_ids: Sequence[str] = ()) -> FromLog:
         environment=session.mode,
         progress=lambda _: None,
     )
-    return FromLog(reader, session.library, session.keys.account, plan_ids, session.clock.now())
+    account, now = session.keys.account, session.clock.now()
+    return FromLog(reader, session.library, account, plan_ids, now, since=since)
 
 
 def bounds_of(session: Session) -> Bounds:
@@ -218,81 +176,6 @@ def bounds_of(session: Session) -> Bounds:
         spread=session.execution.spread_ms,
         clock_error=session.execution.margin_ms,
     )
-
-
-# The venue ---------------------------------------------------------------------------------------------------------
-
-
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What the venue showed. Conditional orders wait in a service of their own, which numbers its orders apart."""
-
-    positions: tuple[Position, ...] = ()
-    books: Books
-    conditional: tuple[BookOrder, ...] = ()
-
-
-async def _venue(
-    session: Session, source: Source, since: int, unread: list[str], progress: Progress
-) -> Shown:
-    """Positions and what rests, then orders and trades of every symbol in which there is or was anything, or we sent."""
-    sent_for = await first_attempts(source, since)
-    venue = session.venue
-    try:
-        positions = await venue.positions()
-        resting = await venue.all_resting()
-        traded = await venue.symbols_since(since, Purpose.OBSERVE)
-        held, rest = {one.symbol for one in positions}, {one.symbol for one in resting}
-        symbols = {*sent_for, *traded, *held, *rest}
-        books = await read_books(venue, dict.fromkeys(symbols, since), progress)
-    except VenueError as error:
-        unread.append(f"orders, trades and positions at the venue: {error}")
-        return Shown(books=Books([], [], whole=False, order_spans={}, trade_spans={}))
-    waiting = tuple(_conditional(order) for order in resting if order.conditional)
-    return Shown(positions=tuple(positions), books=books, conditional=waiting)
-
-
-def _conditional(order: RestingOrder) -> BookOrder:
-    return BookOrder(
-        order_id=order.order_id,
-        client_order_id=order.client_order_id,
-        symbol=order.symbol,
-        side=order.side,
-        reduce_only=order.reduce_only or order.close_position,
-        status="WAITING",
-        orig_qty=order.quantity,
-        executed_qty=ZERO,
-        time=order.time,
-        update_time=order.time,
-        position_side=order.position_side,
-        type=order.order_type,
-    )
-
-
-def _foreign(others: Iterable[BookOrder], shown: Shown) -> Iterator[ForeignOrder]:
-    amounts = {(one.symbol, str(one.position_side)): one.amount for one in shown.positions}
-    effects: dict[str, frozenset[int]] = {}
-    for order in others:
-        if order.symbol not in effects:
-            effects[order.symbol] = narrowed(shown.books, amounts, order.symbol)
-        yield ForeignOrder(
-            order=order,
-            reduces=_reduces(order, effects[order.symbol]),
-            by=made_by_the_venue(order.client_order_id),
-        )
-
-
-def _reduces(order: BookOrder, narrowing: frozenset[int]) -> Reduces:
-    if order.reduces:
-        return Reduces.BY_FLAG
-    return Reduces.BY_EFFECT if order.order_id in narrowing else Reduces.NO
-
-
-def lines(positions: Sequence[Position]) -> tuple[str, ...]:
-    """Open positions as a person reads them."""
-    amounts: list[tuple[str, str, Decimal]] = sorted(
-        (one.symbol, str(one.position_side), one.amount) for one in positions if one.amount
-    )
-    return tuple(f"{symbol} {side} {amount:f}" for symbol, side, amount in amounts)
 
 
 # The log -----------------------------------------------------------------------------------------------------------
