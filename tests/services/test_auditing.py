@@ -9,11 +9,14 @@ import msgspec
 import pytest
 
 from sureclose.journal import audits
+from sureclose.journal.archive import Archive, Keeping
 from sureclose.journal.audits import AuditRecord
 from sureclose.journal.checking.audited import Evidence, Verdict
+from sureclose.services import identity
+from sureclose.services.archiver import Archiver
 from sureclose.streams.connection import Log
 from tests.journal.journals import Desk
-from tests.services.audited import AT, PLAN, Audit
+from tests.services.audited import AT, NOW, PLAN, Audit
 
 
 @pytest.fixture
@@ -173,6 +176,19 @@ async def test_a_journal_that_was_altered_under_an_audit_is_named(audit: Audit) 
     await desk.do("XDEL", desk.keys.journal, entries[2][0])
     told = await audit.missing()
     assert any(f"the chain of plan {PLAN} is broken" in one for one in told)
+
+
+async def test_closes_that_have_left_the_log_since_are_found_in_their_segment(audit: Audit) -> None:
+    desk, folder = audit.desk, audit.session.segments
+    all_of_them = Keeping(closes=0, ms=0, segment=100)
+    archive = Archive(desk.wire, desk.keys, lambda: NOW, all_of_them, host=identity.host(), folder=folder)
+    assert await Archiver(archive, desk.keys.account, lambda: desk.lease).round(desk.lease) == 1
+    assert await audit.missing() == []
+    [segment] = folder.glob("*.jsonl")
+    segment.unlink()
+    [told] = await audit.missing()
+    assert f"the journal has no close of plan {PLAN}" in told
+    assert "is missing" in told
 
 
 async def test_an_audit_of_another_account_is_none(audit: Audit) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from sureclose.domain.authority import Component
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.journal.checking.audited import (
     AuditedPlan,
@@ -174,7 +175,7 @@ def _traceable(material: Material) -> Question:
             if order.under_way
         ),
         *(
-            _of(order, f"begins at the {order.begins_at}: its producer names no wish", "")
+            _of(order, _beginning(order), "")
             for order in material.orders
             if order.begins_at not in {Link.INTENT, None}
         ),
@@ -323,6 +324,12 @@ def _nobodys(one: Unjoined, what: str) -> Remark:
         order_id=order.order_id,
         client_order_id=order.client_order_id,
     )
+
+
+def _beginning(order: TracedOrder) -> str:
+    if order.source == Component.SAFETY_CONTROLLER:
+        return "was decided by the safety controller, by its own rule"
+    return f"begins at the {order.begins_at}: its producer names no wish"
 
 
 def _parked(plan: AuditedPlan) -> Remark:
