@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from sureclose.domain.events import EntryRef
-from sureclose.domain.facts import AnyFact, Filled, Resumed, Sending
+from sureclose.domain.facts import AnyFact, Ended, Filled, Resolved, Resumed, Sending
+from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.words import PositionSide, Side
 from sureclose.domain.words import Verdict as Decided
 from sureclose.journal.checking.audited import (
@@ -83,7 +84,16 @@ def of(facts: Sequence[AnyFact], ledger: Ledger, **more: Any) -> Material:
 # What passes ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("script", [None, LOST_THEN_FILLED, TWO_PARTS, UNANSWERED])
+@pytest.mark.parametrize(
+    "script",
+    [
+        None,
+        LOST_THEN_FILLED,
+        TWO_PARTS,
+        UNANSWERED,
+        Script(position=-3_000, hedge=True, other=500, named=True),
+    ],
+)
 def test_a_close_and_a_restart_pass_all_five(script: Any) -> None:
     one, books = close(script)
     found = judge(material(one, books=books.read()))
@@ -243,6 +253,31 @@ def test_a_liquidation_is_the_venues_own_and_nobodys_exit(facts: list[AnyFact], 
     found = judge(of(facts, ledger, foreign=theirs, minimum=exclusive))
     assert not failed(found)
     assert "the venue's own (liquidation)" in found[1].notes[0].what
+
+
+def test_a_parked_close_fails_the_second_until_somebody_settles_it(
+    facts: list[AnyFact], ledger: Ledger
+) -> None:
+    parked = changed(facts, Ended, put(outcome=Outcome(OutcomeKind.PARKED, "a doubt")))
+    found = judge(of(parked, ledger))
+    assert failed(found) == {1, 2, 3, 4}
+    assert "parked" in told(found[1])
+    assert "sureclose resolve plan" in found[1].exceptions[0].remedy
+    last = next(fact for fact in facts if isinstance(fact, Ended)).position_after
+    assert last is not None
+    trades = tuple(trade for fact in facts if isinstance(fact, Filled) for trade in fact.trades)
+    orders = tuple(fact.order for fact in facts if isinstance(fact, Filled))
+    settled = Resolved(
+        actor="ann",
+        reason="looked",
+        outcome=Outcome(OutcomeKind.FLAT),
+        orders=orders,
+        trades=trades,
+        position=last,
+    )
+    found = judge(of([*parked, settled], ledger))
+    assert not any(told(question) for question in found)
+    assert failed(found) == {1, 2, 3, 4}, "what a person settled is no evidence of what the machine does"
 
 
 # 3 Every order reducing ----------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """A segment is what was written, or what is wrong with it is named: file, line and plan."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -141,6 +142,17 @@ async def test_a_changed_or_lost_anchor_is_named(shelf: Shelf) -> None:
     for other, what in ((changed, "can't be read"), (forged, "segment 2 does not follow")):
         said = [part async for part in shelf.library.all([other, second])]
         assert any(isinstance(part, Shelved) and what in str(part.problems) for part in said)
+
+
+async def test_segments_that_were_written_before_a_time_need_not_be_read(shelf: Shelf) -> None:
+    """An audit of a day must not read the years before it; the anchors are held against each other all the same."""
+    os.utime(await shelf.file(1), (1_000, 1_000))
+    anchored = await shelf.library.anchored()
+    parts = [part async for part in shelf.library.all(anchored, since=2_000_000)]
+    assert [part.plan_id for part in parts if isinstance(part, Stored)] == ["plan-3", "plan-4"]
+    (await shelf.file(1)).unlink()
+    parts = [part async for part in shelf.library.all(anchored, since=2_000_000)]
+    assert any(isinstance(part, Shelved) and "is missing" in str(part.problems) for part in parts)
 
 
 async def test_a_file_that_the_log_does_not_know_is_told(shelf: Shelf) -> None:

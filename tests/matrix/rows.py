@@ -312,6 +312,23 @@ LOSS: Final = (
         )
     ),
 )
+_CRASHED: Final = (
+    "tests/services/test_audit_parts.py::test_a_crash_beside_the_logs_word_leaves_a_whole_audit_or_none"
+)
+AUDIT: Final = (
+    Row(
+        FaultPoint.BEFORE_AUDIT,
+        "the evidence file",
+        "audits anew; a file that the log does not know counts for nothing",
+        elsewhere=_CRASHED,
+    ),
+    Row(
+        FaultPoint.AFTER_AUDIT,
+        "the file, and the log's word on it",
+        "finds the audit; the map document is rewritten by the next one",
+        elsewhere=_CRASHED,
+    ),
+)
 PARTS: Final[dict[str, tuple[Row, ...]]] = {
     "The process: who may execute, and what is taken up": PROCESS,
     "A switch of paths": SWITCH,
@@ -326,6 +343,7 @@ PARTS: Final[dict[str, tuple[Row, ...]]] = {
     "8 Publish": PUBLISH,
     "Afterwards: finished closes go to a segment": SEGMENT,
     "After a loss of the log": LOSS,
+    "An audit": AUDIT,
 }
 ROWS: Final = tuple(row for rows in PARTS.values() for row in rows)
 HOWS: Final = ("exit", "kill")

@@ -57,9 +57,15 @@ class Library:
                 closes += [] if close is None else [close]
         return Found(tuple(closes), tuple(absent))
 
-    async def all(self, anchored: Sequence[Anchored]) -> AsyncIterator[Stored | Unreadable | Shelved]:
-        """Every close of every segment; after those of one, what is to be said of it as a whole."""
-        parts = self._all(anchored)
+    async def all(
+        self, anchored: Sequence[Anchored], since: int = 0
+    ) -> AsyncIterator[Stored | Unreadable | Shelved]:
+        """Every close of every segment; after those of one, what is to be said of it as a whole.
+
+        Files that were last written before ``since`` (wall clock milliseconds) are left out: a close is older than its
+        segment.
+        """
+        parts = self._all(anchored, since)
         while True:
             batch = await asyncio.to_thread(_some, parts)
             for part in batch:
@@ -67,7 +73,7 @@ class Library:
             if len(batch) < _BATCH:
                 return
 
-    def _all(self, anchored: Sequence[Anchored]) -> Iterator[Stored | Unreadable | Shelved]:
+    def _all(self, anchored: Sequence[Anchored], since: int) -> Iterator[Stored | Unreadable | Shelved]:
         broken: list[str] = []
         previous = ""
         for number, one in enumerate(anchored, 1):
@@ -80,7 +86,7 @@ class Library:
                     broken.append(f"that of segment {number} is of {anchor.account} {anchor.number}")
                 if anchor.previous != previous:
                     broken.append(f"that of segment {number} does not follow the one before it")
-                yield from self._segment(anchor)
+                yield from self._segment(anchor, since)
             previous = one.hash
         yield Shelved(where="the anchors", problems=tuple(broken))
         yield from self._unanchored(anchored)
@@ -95,9 +101,12 @@ class Library:
             if path.name not in known:
                 yield Shelved(where=str(path), absent=_UNANCHORED)
 
-    def _segment(self, anchor: Anchor) -> Iterator[Stored | Unreadable | Shelved]:
+    def _segment(self, anchor: Anchor, since: int) -> Iterator[Stored | Unreadable | Shelved]:
         try:
-            reading = Reading(self._path(anchor))
+            path = self._path(anchor)
+            if since and path.stat().st_mtime_ns < since * 1_000_000:
+                return
+            reading = Reading(path)
         except _Elsewhere as elsewhere:
             yield Shelved(where=anchor.where, absent=str(elsewhere))
         except SegmentUnreadable as error:

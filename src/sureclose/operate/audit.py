@@ -24,7 +24,9 @@ from sureclose.journal.checking.audited import (
 )
 from sureclose.journal.checking.questions import Material, judge
 from sureclose.operate import map_file
-from sureclose.operate.audit_reading import PeriodRefused, lines, period_since, read
+from sureclose.operate.audit_period import PeriodRefused, period_since
+from sureclose.operate.audit_reading import read
+from sureclose.operate.audit_venue import lines
 from sureclose.operate.session import Session
 from sureclose.operate.verify import Progress
 from sureclose.services.settings import Path as ExecutionPath
@@ -102,6 +104,7 @@ async def audit(
         minimum=material.minimum,
         questions=questions,
         plans=found.plans,
+        idle=found.idle,
         orders=found.orders,
         unjoined=found.unjoined,
         foreign=found.foreign,

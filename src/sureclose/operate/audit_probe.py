@@ -13,7 +13,7 @@ from sureclose.domain.market import OrderReport, Position, Trade
 from sureclose.domain.quantity import ZERO
 from sureclose.journal import lease
 from sureclose.journal.checking.audited import Probe
-from sureclose.operate.audit_reading import lines
+from sureclose.operate.audit_venue import lines
 from sureclose.operate.executor import ChildExecutor
 from sureclose.operate.session import Session
 from sureclose.operate.verify import Progress

@@ -1,18 +1,14 @@
 """What an audit reads: the venue's own orders and trades first, then the journal, then who reigned and what was published."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 import msgspec
 from redis.exceptions import ResponseError
 
 from sureclose.domain.events import EntryRef
-from sureclose.domain.history import made_by_the_venue
 from sureclose.domain.market import Position
-from sureclose.domain.times import iso_ms
 from sureclose.journal.checking.audited import (
     AuditedPlan,
     ForeignOrder,
@@ -20,77 +16,33 @@ from sureclose.journal.checking.audited import (
     LinkedEntry,
     Period,
     Presence,
-    Reduces,
     Reign,
     TracedOrder,
     Unjoined,
 )
-from sureclose.journal.checking.books import BookOrder, Books
+from sureclose.journal.checking.books import BookOrder
 from sureclose.journal.checking.case import Bounds
 from sureclose.journal.checking.examination import Looked, Report
 from sureclose.journal.checking.questions import epochs_of, restarts
 from sureclose.journal.checking.reading import Reader
 from sureclose.journal.checking.stored import OPEN, Results, Shelved, Stored, Unreadable
-from sureclose.journal.checking.tracing import Draft, drafts, links, narrowed, planned, traced
+from sureclose.journal.checking.tracing import Draft, drafts, links, planned, traced
 from sureclose.journal.record import ChainBroken
+from sureclose.operate.audit_venue import foreign_orders, read_venue
 from sureclose.operate.session import Session
 from sureclose.operate.verify import (
     FromLog,
     Progress,
-    Source,
-    first_attempts,
-    oldest_shown,
-    read_books,
     verify,
 )
 from sureclose.services.comparing import DOUBT_MS
+from sureclose.services.routes import executors
 from sureclose.streams.groups import stream_info
 from sureclose.streams.names import StreamName
 from sureclose.streams.wire import id_key, texts
-from sureclose.venue.errors import VenueError
-from sureclose.venue.port import Purpose
 
-DAY_MS: Final = 86_400_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE: Final = 1_000
 _AT_ONCE: Final = 100
-_UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": DAY_MS}
-
-
-class PeriodRefused(Exception):
-    """The period can't be audited; the message says what can."""
-
-
-def period_since(text: str | None, now: int) -> int:
-    """From when on to look, in the venue's milliseconds: a time (ISO 8601, UTC unless it says) or how long ago (24h, 90m).
-
-    Raises ``PeriodRefused`` for what is neither, lies ahead, or is more than the venue keeps.
-    """
-    oldest = oldest_shown(now)
-    if text is None:
-        return max(now - DAY_MS, oldest)
-    since = _since(text.strip(), now)
-    if since > now:
-        raise PeriodRefused(f"{iso_ms(since)} lies ahead: the venue's time is {iso_ms(now)}")
-    if since < oldest:
-        raise PeriodRefused(
-            f"the venue answers for 90 days, so not for {iso_ms(since)}; the earliest is {iso_ms(oldest)}"
-        )
-    return since
-
-
-def _since(text: str, now: int) -> int:
-    number, unit = text[:-1], text[-1:]
-    if number.isascii() and number.isdigit() and len(number) < 10 and unit in _UNITS_MS:
-        return now - int(number) * _UNITS_MS[unit]
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise PeriodRefused(
-            f"{text!r} is no time and no duration: write 2026-01-31T12:00:00Z, or 90m, 24h, 7d"
-        ) from None
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(milliseconds=1)
 
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +51,7 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True):
     period: Period
     report: Report
     plans: tuple[AuditedPlan, ...]
+    idle: int
     orders: tuple[TracedOrder, ...]
     unjoined: tuple[Unjoined, ...]
     foreign: tuple[ForeignOrder, ...]
@@ -142,52 +95,78 @@ class Recent:
 async def read(session: Session, since: int, until: int, progress: Progress) -> Joined:
     """Read the period; reads at the venue that fail are named in ``unread``. Raises ``RedisError``."""
     ahead = session.clock.now() - until
-    source = Recent(journal_of(session), since + ahead - DOUBT_MS)
+    began = since + ahead - DOUBT_MS
+    source = Recent(journal_of(session, since=began), began)
     unread: list[str] = []
-    positions, books = await _venue(session, source, since, unread, progress)
+    shown = await read_venue(session, source, since, unread, progress)
+    books = shown.books
     progress("reading the journal")
     seen: list[tuple[Looked, tuple[Draft, ...]]] = []
+    idle = 0
 
     def see(looked: Looked) -> None:
-        seen.append((looked, tuple(drafts(looked.case, books))))
+        nonlocal idle
+        if looked.case.attempts or looked.broken:
+            seen.append((looked, tuple(drafts(looked.case, books))))
+        else:
+            idle += 1
 
     report = await verify(source, bounds_of(session), books, see)
     reigns = await _reigns(session)
-    warrants = await _warrants(session, since + ahead - DOUBT_MS)
+    warrants = await _warrants(session, began)
     orders, plans = await _traced(session, seen, reigns, warrants)
     known = {(one.order.symbol, one.order.order_id) for one in orders}
     prefix = session.venue_settings.client_order_id_prefix
-    ours = [order for order in books.orders if order.client_order_id.startswith(prefix)]
+    others = [order for order in books.orders if (order.symbol, order.order_id) not in known]
+    others += shown.conditional
+    if other := [
+        one.order.client_order_id for one in orders if not one.order.client_order_id.startswith(prefix)
+    ]:
+        # Others' orders under that prefix would be taken for somebody else's (incident 76).
+        unread.append(
+            f"{len(other)} orders of ours, such as {other[0]}, do not begin with {prefix}: audit with the"
+            " venue.client_order_id_prefix that they were sent with, or begin later"
+        )
     return Joined(
         period=Period(since=since, until=until),
         report=report,
         plans=plans,
+        idle=idle,
         orders=orders,
         unjoined=tuple(
             [
-                Unjoined(order=order, plan_id=await session.journal.plan_of(order.client_order_id) or "")
-                for order in ours
-                if (order.symbol, order.order_id) not in known
+                Unjoined(order=order, plan_id=await _plan_of(session, order, plans))
+                for order in others
+                if order.client_order_id.startswith(prefix)
             ]
         ),
-        foreign=tuple(_foreign(books, positions, {*known, *((one.symbol, one.order_id) for one in ours)})),
+        foreign=tuple(
+            foreign_orders([order for order in others if not order.client_order_id.startswith(prefix)], shown)
+        ),
         reigns=tuple(reign for reign in reigns if reign.at >= since + ahead),
-        positions=tuple(positions),
+        positions=shown.positions,
         unread=tuple(unread),
     )
 
 
-def journal_of(session: Session, plan_ids: Sequence[str] = ()) -> FromLog:
-    """The session's journal, all of it or some plans, as a source to be examined."""
+async def _plan_of(session: Session, order: BookOrder, read_plans: Iterable[AuditedPlan]) -> str:
+    """The plan that an order's id is said to belong to; nobody's, where that plan was read and did not send it."""
+    plan_id = await session.journal.plan_of(order.client_order_id)
+    return "" if plan_id is None or any(plan.plan_id == plan_id for plan in read_plans) else plan_id
+
+
+def journal_of(session: Session, plan_ids: Sequence[str] = (), *, since: int = 0) -> FromLog:
+    """The session's journal, all of it or some plans, as a source to be examined; of segments those written since."""
     reader = Reader(
         session.wire,
         session.keys,
-        group=session.streams.execution_group,
+        groups=[route.group for route in executors(session.streams, session.harvest_brain)],
         results=session.streams.full(StreamName.EXECUTION_RESULT),
         environment=session.mode,
         progress=lambda _: None,
     )
-    return FromLog(reader, session.library, session.keys.account, plan_ids, session.clock.now())
+    account, now = session.keys.account, session.clock.now()
+    return FromLog(reader, session.library, account, plan_ids, now, since=since)
 
 
 def bounds_of(session: Session) -> Bounds:
@@ -198,56 +177,6 @@ def bounds_of(session: Session) -> Bounds:
         spread=session.execution.spread_ms,
         clock_error=session.execution.margin_ms,
     )
-
-
-# The venue ---------------------------------------------------------------------------------------------------------
-
-
-async def _venue(
-    session: Session, source: Source, since: int, unread: list[str], progress: Progress
-) -> tuple[list[Position], Books]:
-    """Positions, then orders and trades of every symbol in which there is or was anything, or for which we sent."""
-    sent_for = await first_attempts(source, since)
-    positions: list[Position] = []
-    try:
-        positions = await session.venue.positions()
-        traded = await session.venue.symbols_since(since, Purpose.OBSERVE)
-        symbols = {*sent_for, *traded, *(position.symbol for position in positions)}
-        return positions, await read_books(session.venue, dict.fromkeys(symbols, since), progress)
-    except VenueError as error:
-        unread.append(f"orders, trades and positions at the venue: {error}")
-        return positions, Books([], [], whole=False, order_spans={}, trade_spans={})
-
-
-def _foreign(
-    books: Books, positions: Sequence[Position], ours: Collection[tuple[str, int]]
-) -> Iterator[ForeignOrder]:
-    amounts = {(one.symbol, str(one.position_side)): one.amount for one in positions}
-    effects: dict[str, frozenset[int]] = {}
-    for order in books.orders:
-        if (order.symbol, order.order_id) in ours:
-            continue
-        if order.symbol not in effects:
-            effects[order.symbol] = narrowed(books, amounts, order.symbol)
-        yield ForeignOrder(
-            order=order,
-            reduces=_reduces(order, effects[order.symbol]),
-            by=made_by_the_venue(order.client_order_id),
-        )
-
-
-def _reduces(order: BookOrder, narrowing: frozenset[int]) -> Reduces:
-    if order.reduces:
-        return Reduces.BY_FLAG
-    return Reduces.BY_EFFECT if order.order_id in narrowing else Reduces.NO
-
-
-def lines(positions: Sequence[Position]) -> tuple[str, ...]:
-    """Open positions as a person reads them."""
-    amounts: list[tuple[str, str, Decimal]] = sorted(
-        (one.symbol, str(one.position_side), one.amount) for one in positions if one.amount
-    )
-    return tuple(f"{symbol} {side} {amount:f}" for symbol, side, amount in amounts)
 
 
 # The log -----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Whether a grant or an unfreeze may rest on an audit: everything that is missing for it, by what is stored and no word."""
 
+import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from sureclose.domain.times import iso_ms
@@ -39,7 +40,7 @@ async def missing_for(
         *_unfit(record, audit_id, component),
         *_stale(record, now, oldest),
         *_before(record, after),
-        *_file(session, record, audit_id),
+        *await asyncio.to_thread(lambda: list(_file(session, record, audit_id))),
     ]
     return [*found, *await _chains(session, record)]
 
@@ -123,31 +124,49 @@ def _differences(record: AuditRecord, evidence: Evidence, content: bytes) -> Ite
 
 
 async def _chains(session: Session, record: AuditRecord) -> list[str]:
-    """What is wrong with the closes that it rests on, their chains computed anew."""
-    if not record.heads:
-        return []
-    heads: dict[str, set[str]] = {}
-    broken: list[str] = []
-    absent: list[str] = []
-    source = journal_of(session, tuple(record.heads))
-    for part in [part async for part in source.closes()] + [part async for part in source.archived()]:
+    """What is wrong with the closes that it rests on, their chains computed anew: those of the log, then of segments."""
+    found = _Chains(session.keys.account, session.clock.now())
+    if record.heads:
+        async for part in journal_of(session, tuple(record.heads)).closes():
+            found.see(part)
+    elsewhere = [
+        plan_id for plan_id, head in record.heads.items() if head not in found.heads.get(plan_id, ())
+    ]
+    if elsewhere:
+        async for other in journal_of(session, elsewhere).archived():
+            found.see(other)
+    return [*found.broken, *found.differences(record.heads)]
+
+
+class _Chains:
+    """Where the chains of some closes end, and what is wrong with them."""
+
+    def __init__(self, account: str, taken_at: int) -> None:
+        self._account = account
+        self._taken_at = taken_at
+        self._absent: list[str] = []
+        self.heads: dict[str, set[str]] = {}
+        self.broken: list[str] = []
+
+    def see(self, part: Stored | Unreadable | Shelved) -> None:
         match part:
             case Stored():
-                case, findings = rules_chain.read(part, session.keys.account, source.taken_at)
+                case, findings = rules_chain.read(part, self._account, self._taken_at)
                 wrong = [one.what for one in findings if one.verdict is Finding.VIOLATED]
-                broken += [f"the chain of plan {part.plan_id} is broken: {what}" for what in wrong]
+                self.broken += [f"the chain of plan {part.plan_id} is broken: {what}" for what in wrong]
                 if case.kept:
-                    heads.setdefault(part.plan_id, set()).add(case.kept[-1].hash)
+                    self.heads.setdefault(part.plan_id, set()).add(case.kept[-1].hash)
             case Unreadable():
-                broken.append(f"{part.where} can't be read: {part.why}")
+                self.broken.append(f"{part.where} can't be read: {part.why}")
             case Shelved():
-                absent.append(part.absent)
-    for plan_id, head in record.heads.items():
-        found = heads.get(plan_id)
-        if found is None:
-            elsewhere = f" ({'; '.join(absent)})" if absent else ""
-            broken.append(f"the journal has no close of plan {plan_id}, which it rests on{elsewhere}")
-        elif head not in found:
-            comes_to = " or ".join(sorted(found))
-            broken.append(f"the chain of plan {plan_id} comes to {comes_to}, and the evidence says {head}")
-    return broken
+                self._absent.append(part.absent)
+
+    def differences(self, wanted: Mapping[str, str]) -> Iterator[str]:
+        for plan_id, head in wanted.items():
+            found = self.heads.get(plan_id)
+            if found is None:
+                elsewhere = f" ({'; '.join(self._absent)})" if self._absent else ""
+                yield f"the journal has no close of plan {plan_id}, which it rests on{elsewhere}"
+            elif head not in found:
+                comes_to = " or ".join(sorted(found))
+                yield f"the chain of plan {plan_id} comes to {comes_to}, and the evidence says {head}"

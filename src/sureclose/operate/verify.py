@@ -55,20 +55,31 @@ class Source(Protocol):
 
 
 class FromLog:
-    """The journal in the log and its segments, all of it or some plans."""
+    """The journal in the log and its segments, all of it or some plans.
+
+    Of segments only those written from ``since`` on (wall clock milliseconds).
+    """
 
     def __init__(
-        self, reader: Reader, library: Library, account: str, plan_ids: Sequence[str], taken_at: int
+        self,
+        reader: Reader,
+        library: Library,
+        account: str,
+        plan_ids: Sequence[str],
+        taken_at: int,
+        *,
+        since: int = 0,
     ) -> None:
         self._reader = reader
         self._library = library
         self._plan_ids = plan_ids
+        self._since = since
         self._anchored: list[Anchored] = []
         self._told: set[str | None] = set()
         self._torn: dict[str, Stored] = {}
         self.account = account
         self.taken_at = taken_at
-        self.complete = not plan_ids
+        self.complete = not plan_ids and not since
 
     async def closes(self) -> AsyncIterator[Stored | Unreadable]:
         self._told.clear()
@@ -86,7 +97,7 @@ class FromLog:
         return await self._reader.results()
 
     async def archived(self) -> AsyncIterator[Stored | Unreadable | Shelved]:
-        found = self._some() if self._plan_ids else self._library.all(self._anchored)
+        found = self._some() if self._plan_ids else self._library.all(self._anchored, self._since)
         async for part in found:
             if not isinstance(part, Stored):
                 yield part

@@ -239,6 +239,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     minimum: Minimum
     questions: tuple[Question, ...]
     plans: tuple[AuditedPlan, ...]
+    """Those that sent something, or can't be read."""
+    idle: int
+    """How many closes of the period never sent anything: skipped, refused before the gate, or waiting for it."""
     orders: tuple[TracedOrder, ...]
     unjoined: tuple[Unjoined, ...]
     foreign: tuple[ForeignOrder, ...]

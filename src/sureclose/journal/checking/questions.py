@@ -5,6 +5,8 @@ from typing import Final
 
 import msgspec
 
+from sureclose.domain.authority import Component
+from sureclose.domain.outcome import OutcomeKind
 from sureclose.journal.checking.audited import (
     AuditedPlan,
     ForeignOrder,
@@ -132,6 +134,7 @@ def _nothing_unintended(material: Material) -> Question:
             if not one.plan_id
         ),
     ]
+    exceptions += map(_parked, (plan for plan in material.plans if plan.outcome == OutcomeKind.PARKED))
     foreign = list(map(_foreign, material.foreign))
     if material.minimum.exclusive_exits:
         reducing = [one.reduces is not Reduces.NO and not one.by for one in material.foreign]
@@ -172,7 +175,7 @@ def _traceable(material: Material) -> Question:
             if order.under_way
         ),
         *(
-            _of(order, f"begins at the {order.begins_at}: its producer names no wish", "")
+            _of(order, _beginning(order), "")
             for order in material.orders
             if order.begins_at not in {Link.INTENT, None}
         ),
@@ -320,6 +323,21 @@ def _nobodys(one: Unjoined, what: str) -> Remark:
         plan_id=one.plan_id,
         order_id=order.order_id,
         client_order_id=order.client_order_id,
+    )
+
+
+def _beginning(order: TracedOrder) -> str:
+    if order.source == Component.SAFETY_CONTROLLER:
+        return "was decided by the safety controller, by its own rule"
+    return f"begins at the {order.begins_at}: its producer names no wish"
+
+
+def _parked(plan: AuditedPlan) -> Remark:
+    return Remark(
+        what="a close is parked: what became of its orders is not proven, and nobody has settled it",
+        remedy=f"`sureclose resolve {plan.plan_id}`, then audit again",
+        plan_id=plan.plan_id,
+        records=plan.records[-1:],
     )
 
 
