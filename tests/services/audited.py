@@ -14,7 +14,7 @@ from sureclose.journal.checking.audited import Evidence, Period, Verdict, Versio
 from sureclose.journal.checking.questions import judge
 from sureclose.operate.auditing import missing_for
 from sureclose.operate.session import Session
-from sureclose.services.settings import AuthoritySettings, StreamSettings
+from sureclose.services.settings import AuthoritySettings, HarvestBrainSettings, StreamSettings
 from sureclose.streams.connection import Log
 from tests.journal.audit_cases import COMPONENT, MINIMUM, caused, material
 from tests.journal.journals import Desk
@@ -39,6 +39,7 @@ class Audit:
             host=unused,
             streams=StreamSettings(prefix=desk.prefix),
             execution=unused,
+            harvest_brain=HarvestBrainSettings(),
             authority=AuthoritySettings(),
             keeping=unused,
             http=unused,

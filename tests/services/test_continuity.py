@@ -371,6 +371,8 @@ async def test_an_authority_record_that_is_not_the_known_one_is_frozen(machine: 
     assert frozen["revision"] == str(kept.revision + 1)
     assert (await machine.events())[-1] == "AUTHORITY_FREEZE"
     await machine.continuity.watch(machine.wire)
+    if what == "other":
+        return  # and whoever it names now has the lease
     await machine.again().reign()
     assert await machine.frozen() == frozen, "once, and for as long as nobody unfreezes"
     assert (await machine.events()).count("AUTHORITY_FREEZE") == 1
