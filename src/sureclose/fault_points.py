@@ -105,6 +105,11 @@ class FaultPoint(StrEnum):
     AFTER_RECONCILED = "after_reconciled"
     BEFORE_ADOPTION = "before_adoption"
     AFTER_ADOPTION = "after_adoption"
+    # A backlog is drained: what it found, what it ended.
+    BEFORE_DRAIN_NOTE = "before_drain_note"
+    AFTER_DRAIN_NOTE = "after_drain_note"
+    BEFORE_DRAIN_BATCH = "before_drain_batch"
+    AFTER_DRAIN_BATCH = "after_drain_batch"
 
 
 SEGMENT_POINTS: Final = (

@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "resolve": "sureclose.cli.resolve:resolve",
     "verify": "sureclose.cli.verify:verify_command",
     "authority": "sureclose.cli.authority:authority",
+    "backlog": "sureclose.cli.backlog:backlog",
     "doctor": "sureclose.cli.doctor:doctor",
     "new-config": "sureclose.cli.configuring:new_config",
     "show-config": "sureclose.cli.configuring:show_config",
