@@ -223,11 +223,26 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     """The hash of the record that the row stands in."""
 
 
-async def skipped(wire: Wire, keys: Keys, wanted: str) -> AsyncIterator[Skipped]:
-    """Every row of this plan, or of this entry. Raises ``ChainBroken`` at a record that was altered."""
+class Altered(msgspec.Struct, frozen=True):
+    """A record that is not as it was written, or not where it was: what it says counts for nothing."""
+
+    why: str
+
+
+async def skipped(wire: Wire, keys: Keys, wanted: str) -> AsyncIterator[Skipped | Altered]:
+    """Every row of this plan, or of this entry, and every record on the way that was altered."""
     needle = msgspec.json.encode(wanted)
+    heads: dict[str, str] = {}
     async for record in drain_records(wire, keys):
-        body = record.read()
+        try:
+            body = record.read()
+        except ChainBroken as error:
+            yield Altered(str(error))
+            continue
+        # The first ones of a drain may have been trimmed.
+        if heads.get(body.by.drain, body.previous) != body.previous:
+            yield Altered(f"record {body.number} of drain {body.by.drain} does not follow the one before it")
+        heads[body.by.drain] = record.hash
         rows = record.json()
         if needle not in rows:
             continue

@@ -16,16 +16,10 @@ _MOST_SHAPES: Final = 256
 """Producers have a few; whatever has more is read without remembering."""
 
 
-class Told(NamedTuple):
-    """Texts as they stand there; empty where nothing is said. ``plan_id`` is the intent's id where there is no plan's."""
+Told = tuple[str, str, str, str]
+"""Plan id, or the intent's where there is no plan's; symbol, decision word, executed: the texts as they stand there."""
 
-    plan_id: str = ""
-    symbol: str = ""
-    decision: str = ""
-    executed: str = ""
-
-
-NOTHING: Final = Told()
+NOTHING: Final[Told] = ("", "", "", "")
 
 
 class _Wrapped(msgspec.Struct):
@@ -45,7 +39,7 @@ _decode = msgspec.json.Decoder(_Wrapped).decode
 
 
 class _Shape(NamedTuple):
-    """Where the values stand in an entry of these names; -1 where the name isn't there, which is an empty text."""
+    """Where the values stand in an entry of these names; 0 where the name isn't there."""
 
     plan_id: int
     symbol: int
@@ -61,34 +55,42 @@ class Peek:
 
     def __init__(self) -> None:
         self._shapes: dict[tuple[bytes, ...], _Shape] = {}
-        self._last: list[bytes] = []
-        self._shape = _shape([])
+        self._last: dict[bytes, tuple[list[bytes], _Shape]] = {}
+        """By the first name, what was seen last: to compare is quicker than to hash."""
 
     def __call__(self, flat: list[bytes]) -> Told:
         """Of an entry's names and values in turn."""
         names = flat[::2]
-        if names != self._last:
-            self._last, self._shape = names, self._of(tuple(names))
-        plan, symbol, decision, executed, wrapped, loose = self._shape
-        if loose:
-            return _read(flat)
-        if wrapped < 0:
-            return Told(
-                str(flat[plan], "utf-8", "replace") if plan >= 0 else "",
-                str(flat[symbol], "utf-8", "replace") if symbol >= 0 else "",
-                str(flat[decision], "utf-8", "replace") if decision >= 0 else "",
-                str(flat[executed], "utf-8", "replace") if executed >= 0 else "",
-            )
+        last = self._last.get(flat[0])
+        if last is None or last[0] != names:
+            last = self._last[flat[0]] = (names, self._of(tuple(names)))
+        plan, symbol, decision, executed, wrapped, loose = last[1]
         try:
+            if loose:
+                return _read(flat)
+            if not wrapped:
+                return (
+                    flat[plan].decode() if plan else "",
+                    flat[symbol].decode() if symbol else "",
+                    flat[decision].decode() if decision else "",
+                    flat[executed].decode() if executed else "",
+                )
             inner = _decode(flat[wrapped])
-        except msgspec.DecodeError:
+        except (UnicodeDecodeError, msgspec.DecodeError):
             return _read(flat)
         if inner.payload or inner.data or inner.details or not inner.decision:
             return _read(flat)
-        executed_text = inner.executed if isinstance(inner.executed, str) else str(inner.executed)
-        return Told(inner.plan_id or inner.intent_id, inner.symbol, inner.decision, executed_text)
+        said = inner.executed
+        return (
+            inner.plan_id or inner.intent_id,
+            inner.symbol,
+            inner.decision,
+            said if isinstance(said, str) else str(said),
+        )
 
     def _of(self, names: tuple[bytes, ...]) -> _Shape:
+        if len(self._last) > _MOST_SHAPES:
+            self._last.clear()
         shape = self._shapes.get(names)
         if shape is None:
             shape = _shape(names)
@@ -97,9 +99,9 @@ class Peek:
         return shape
 
 
-def _shape(names: tuple[bytes, ...] | list[bytes]) -> _Shape:
+def _shape(names: tuple[bytes, ...]) -> _Shape:
     def at(*wanted: bytes) -> int:
-        return next((2 * names.index(name) + 1 for name in wanted if name in names), -1)
+        return next((2 * names.index(name) + 1 for name in wanted if name in names), 0)
 
     wrappings = [name for name in names if name in _UNNAMED]
     return _Shape(
@@ -107,7 +109,7 @@ def _shape(names: tuple[bytes, ...] | list[bytes]) -> _Shape:
         at(b"symbol"),
         at(b"decision"),
         at(b"executed"),
-        at(*_WRAPPINGS) if len(wrappings) == 1 else -1,
+        at(*_WRAPPINGS) if len(wrappings) == 1 else 0,
         len(wrappings) > 1 or b"details" in wrappings or len(set(names)) < len(names),
     )
 
@@ -117,16 +119,16 @@ def _read(flat: list[bytes]) -> Told:
     raw: RawFields = dict(zip(flat[::2], flat[1::2], strict=True))
     try:
         fields = read_fields(raw)
-        return Told(
-            *(
-                text.encode(errors="replace").decode()
-                for text in (
-                    fields.text("plan_id") or fields.text("intent_id"),
-                    fields.text("symbol"),
-                    fields.text("decision"),
-                    next((text for text in fields.every("executed") if text), ""),
-                )
-            )
+        return (
+            _clean(fields.text("plan_id") or fields.text("intent_id")),
+            _clean(fields.text("symbol")),
+            _clean(fields.text("decision")),
+            _clean(next((text for text in fields.every("executed") if text), "")),
         )
     except DoubtError:
         return NOTHING
+
+
+def _clean(text: str) -> str:
+    """Without what is no UTF-8."""
+    return text.encode(errors="replace").decode()

@@ -26,7 +26,7 @@ from sureclose.streams.clock import Moment
 from sureclose.streams.codec import CodecRules, NotAClose, NotACloseReason, decode
 from sureclose.streams.fields import Unreadable
 from sureclose.streams.names import StreamName
-from sureclose.streams.peek import Peek, Told
+from sureclose.streams.peek import NOTHING, Peek, Told
 from sureclose.streams.wire import id_key, pairs
 
 LOST: Final = Unreadable(
@@ -140,20 +140,21 @@ class Triage:
         self, found: Sorted, entry_id: str, flat: list[bytes] | None, at: Moment, under_way: frozenset[str]
     ) -> None:
         """One entry that is young, or was in somebody's hands."""
-        told = self._peek(flat) if flat else Told()
+        told = self._peek(flat) if flat else NOTHING
+        plan_id, symbol, word, _ = told
         kind, reason, kept = self._said(entry_id, flat, told, at, under_way)
         found.classes[kind] += 1
-        found.words[told.decision] += 1
+        found.words[word] += 1
         if kept is not None:
             found.kept.append(kept)
             return
         if isinstance(reason, Unreadable):
             found.letters.append(Letter(entry_id, pairs(flat) if flat else {}, reason))
-            word = PAYLOAD_LOST if reason is LOST else UNREADABLE
+            ended = PAYLOAD_LOST if reason is LOST else UNREADABLE
         else:
-            word = reason
-        found.reasons[word] += 1
-        found.rows.append((entry_id, told.plan_id, told.symbol, told.decision, word))
+            ended = reason
+        found.reasons[ended] += 1
+        found.rows.append((entry_id, plan_id, symbol, word, ended))
 
     def _said(
         self, entry_id: str, flat: list[bytes] | None, told: Told, at: Moment, under_way: frozenset[str]
@@ -167,11 +168,11 @@ class Triage:
                 return _CLASSES.get(why, Class.NOT_A_CLOSE), str(why), None
             case Unreadable():
                 if EARLIEST_MS <= id_key(entry_id)[0] < self._horizon(at):
-                    return stale_class(told.decision, told.executed), EXPIRED, None
+                    return stale_class(*told[2:]), EXPIRED, None
                 return Class.UNREADABLE, decoded, None
             case Intent() | Plan() | Decision():
                 now = at.by(decoded.origin_at)
-                plan_id = told.plan_id if isinstance(decoded, Intent) else decoded.plan_id
+                plan_id = told[0] if isinstance(decoded, Intent) else decoded.plan_id
                 kind = Class.UNDER_WAY if plan_id in under_way else Class.FRESH_APPROVAL
                 if kind is Class.FRESH_APPROVAL and too_old(decoded, now, self._max_age):
                     return Class.STALE_APPROVAL, EXPIRED, None
