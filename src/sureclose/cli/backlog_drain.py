@@ -94,4 +94,7 @@ def _show(result: Result) -> None:
         click.echo(f"dead letters: {result.dead_letters:,}")
     if result.elsewhere:
         click.echo(f"finished or taken over by others meanwhile: {result.elsewhere:,}")
+    if result.held:
+        held = ", ".join(f"{name} {count:,}" for name, count in result.held.items())
+        click.echo(f"in the hands of others, and not touched: {held}")
     show_kept(result.kept, result.kept_count)

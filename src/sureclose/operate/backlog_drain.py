@@ -25,17 +25,18 @@ from sureclose.journal.backlog import (
     send_batch,
     trim_drained,
 )
-from sureclose.operate.backlog import Where
+from sureclose.operate.backlog import ROLES, Where
 from sureclose.operate.session import Session
 from sureclose.streams.bulk import Bulk
 from sureclose.streams.deadletter import dead_letter
 from sureclose.streams.gone import noted, tell
-from sureclose.streams.holders import DRAIN, drain_group, take_over
+from sureclose.streams.groups import group_info
+from sureclose.streams.holders import DRAIN, Holder, drain_group, holders, take_over
 from sureclose.streams.names import StreamName
 from sureclose.streams.publish import Event
-from sureclose.streams.slots import Slot
+from sureclose.streams.slots import TTL_S, Slot
 from sureclose.streams.triage import LOST, Kept, Letter, Sorted, Triage
-from sureclose.streams.wire import id_key
+from sureclose.streams.wire import id_key, wait_set
 
 PAGE: Final = 1_000
 """Entries a batch: the log stands still for some milliseconds, and more at once are not faster."""
@@ -65,6 +66,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     kept_count: int
     readable: int | None
     lost: Lost
+    held: dict[str, int]
+    """What other consumers hold now: nobody's who is dead."""
     records: int
     finished: bool
     seconds: float
@@ -104,7 +107,12 @@ class Draining:
         await note(session.wire, session.keys, self._chain, started)
         async with Bulk(session.log) as bulk:
             await load_batch(bulk)
-            finished = await self._own(bulk) and await self._of_the_dead(bulk) and await self._unread(bulk)
+            finished = (
+                await self._own(bulk)
+                and await self._of_the_dead(bulk)
+                and await self._unread(bulk)
+                and await self._of_other_drains(bulk)
+            )
         if finished:
             ended = self._chain.record(
                 Drained.ENDED, session.clock.now(), reasons=dict(self._tally.reasons), kept=self._kept_count
@@ -125,6 +133,7 @@ class Draining:
             kept_count=self._kept_count,
             readable=unread.readable,
             lost=lost,
+            held={one.name: one.pending for one in await self._holders() if one.pending},
             records=self._chain.length,
             finished=finished,
             seconds=session.monotonic() - began,
@@ -145,27 +154,40 @@ class Draining:
     async def _of_the_dead(self, bulk: Bulk) -> bool:
         """What consumers hold that are dead; what was trimmed under them gets its dead letter."""
         for holder in self._where.dead:
-            after = "0-0"
-            while holder.name != self._by.consumer and not self._stop.is_set():
-                after, page = await take_over(
-                    self._session.wire,
-                    self._by.stream,
-                    self._by.group,
-                    holder,
-                    self._by.consumer,
-                    after,
-                    PAGE,
-                )
-                if not after:
-                    break
-                await self._handed_before(bulk, page)
-        for entry_id in await noted(self._session.wire, self._by.stream, self._by.group):
-            letter = self._event(Letter(entry_id.decode(), {}, LOST))
-            told = await tell(
-                self._session.wire, self._by.stream, self._by.group, entry_id.decode(), [letter]
-            )
-            self._buried += told
+            await self._take_from(bulk, holder)
         return not self._stop.is_set()
+
+    async def _of_other_drains(self, bulk: Bulk) -> bool:
+        """One that was killed a moment ago is still leased: its entries are waited for, those of a living one are not."""
+        session, until = self._session, self._session.monotonic() + TTL_S + 0.5
+        while not self._stop.is_set():
+            others = [one for one in await self._holders() if one.role == DRAIN and one.pending]
+            for dead in (one for one in others if not one.lives):
+                await self._take_from(bulk, dead)
+            if all(not one.lives for one in others) or session.monotonic() >= until:
+                break
+            await wait_set(self._stop, 0.1)
+        return not self._stop.is_set()
+
+    async def _holders(self) -> list[Holder]:
+        """The other consumers, as they are now."""
+        session, by = self._session, self._by
+        info = await group_info(session.wire, by.stream, by.group)
+        if info is None:
+            return []
+        found = await holders(session.wire, session.streams.prefix, info, ROLES)
+        return [one for one in found if one.name != by.consumer]
+
+    async def _take_from(self, bulk: Bulk, holder: Holder) -> None:
+        wire, by, after = self._session.wire, self._by, "0-0"
+        while holder.name != by.consumer and not self._stop.is_set():
+            after, page = await take_over(wire, by.stream, by.group, holder, by.consumer, after, PAGE)
+            if not after:
+                break
+            await self._handed_before(bulk, page)
+        for entry_id in await noted(wire, by.stream, by.group):
+            letter = self._event(Letter(entry_id.decode(), {}, LOST))
+            self._buried += await tell(wire, by.stream, by.group, entry_id.decode(), [letter])
 
     async def _unread(self, bulk: Bulk) -> bool:
         """What the group was never given, up to what was there at the start: what comes now is the executor's.

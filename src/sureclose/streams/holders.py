@@ -46,6 +46,8 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     """One consumer. ``lives`` is by its leased name; without one, by when it was last heard."""
 
     name: str
+    role: str
+    """The first part of a slot's name; empty in any other."""
     pending: int
     idle_ms: int
     lives: bool
@@ -76,6 +78,7 @@ async def holders(
         found.append(
             Holder(
                 name=consumer.name,
+                role=role,
                 pending=consumer.pending,
                 idle_ms=consumer.idle_ms,
                 lives=leased or consumer.idle_ms < silence,
