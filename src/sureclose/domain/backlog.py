@@ -65,6 +65,11 @@ def horizon(now: int, max_age: int) -> int:
     return now - SPOKEN_AHEAD_MS - max_age
 
 
+MOST_WORDS: Final = 50
+LONGEST_WORD: Final = 40
+OTHER_WORDS: Final = "(others)"
+"""Where a producer writes anything as its decision, the first few are enough to see it."""
+
 AGES: Final[tuple[tuple[str, int], ...]] = (
     ("up to 1 minute", 60_000),
     ("up to 1 hour", 3_600_000),
@@ -93,7 +98,9 @@ class Tally(msgspec.Struct):
         self.entries += sum(classes.values())
         self.classes.update(classes)
         self.reasons.update(reasons)
-        self.words.update(words)
+        for word, times in words.items():
+            known = word in self.words or len(self.words) < MOST_WORDS
+            self.words[word[:LONGEST_WORD] if known else OTHER_WORDS] += times
 
     def aged(self, written: Iterable[int], now: int) -> None:
         """``written`` are the times of the entries' ids."""

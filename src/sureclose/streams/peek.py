@@ -49,13 +49,18 @@ class _Shape(NamedTuple):
     loose: bool
     """Names may be written in more places than are looked at here."""
 
+    @property
+    def whole(self) -> bool:
+        """Everything stands in the entry itself."""
+        return not (self.wrapped or self.loose) and 0 not in self[:4]
+
 
 class Peek:
     """Entries of one producer repeat the names of their fields, so where the values stand is found out once."""
 
     def __init__(self) -> None:
-        self._shapes: dict[tuple[bytes, ...], _Shape] = {}
-        self._last: dict[bytes, tuple[list[bytes], _Shape]] = {}
+        self._shapes: dict[tuple[bytes, ...], _Known] = {}
+        self._last: dict[bytes, _Known] = {}
         """By the first name, what was seen last: to compare is quicker than to hash."""
 
     def __call__(self, flat: list[bytes]) -> Told:
@@ -63,9 +68,16 @@ class Peek:
         names = flat[::2]
         last = self._last.get(flat[0])
         if last is None or last[0] != names:
-            last = self._last[flat[0]] = (names, self._of(tuple(names)))
-        plan, symbol, decision, executed, wrapped, loose = last[1]
+            last = self._last[flat[0]] = self._of(names)
+        _, whole, (plan, symbol, decision, executed, wrapped, loose) = last
         try:
+            if whole:
+                return (
+                    flat[plan].decode(),
+                    flat[symbol].decode(),
+                    flat[decision].decode(),
+                    flat[executed].decode(),
+                )
             if loose:
                 return _read(flat)
             if not wrapped:
@@ -85,18 +97,23 @@ class Peek:
             inner.plan_id or inner.intent_id,
             inner.symbol,
             inner.decision,
-            said if isinstance(said, str) else str(said),
+            said if said.__class__ is str else str(said),
         )
 
-    def _of(self, names: tuple[bytes, ...]) -> _Shape:
+    def _of(self, names: list[bytes]) -> "_Known":
         if len(self._last) > _MOST_SHAPES:
             self._last.clear()
-        shape = self._shapes.get(names)
-        if shape is None:
-            shape = _shape(names)
+        key = tuple(names)
+        known = self._shapes.get(key)
+        if known is None:
+            shape = _shape(key)
+            known = (names, shape.whole, shape)
             if len(self._shapes) < _MOST_SHAPES:
-                self._shapes[names] = shape
-        return shape
+                self._shapes[key] = known
+        return known
+
+
+_Known = tuple[list[bytes], bool, _Shape]
 
 
 def _shape(names: tuple[bytes, ...]) -> _Shape:

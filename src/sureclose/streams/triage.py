@@ -102,7 +102,6 @@ class Triage:
         self._rules = rules
         self._max_age = max_age
         self._peek = Peek()
-        self._stale: dict[tuple[str, str], Class] = {}
 
     def sort(self, entries: Sequence[Any], at: Moment, under_way: frozenset[str] = frozenset()) -> Sorted:
         """Entries as the wire has them: an id, and names and values in turn, or nil where the payload is gone.
@@ -112,24 +111,29 @@ class Triage:
         found = Sorted()
         limit = str(self._horizon(at)).encode()
         assert len(limit) == _DIGITS
-        peek, stale, keep = self._peek, self._stale, found.rows.append
-        counted: list[tuple[str, str]] = []
-        count = counted.append
+        if entries and not under_way and _all_before(entries, limit):
+            self._end_all(found, entries)
+            return found
         for entry_id, flat in entries:
-            # Of ids with as many digits the order of their bytes is that of their times.
-            if not flat or under_way or entry_id >= limit or entry_id[_DIGITS] != 45 or entry_id[:1] == b"0":
+            if flat and not under_way and _before(entry_id, limit):
+                self._end_all(found, [(entry_id, flat)])
+            else:
                 self._judge(found, entry_id.decode(), flat, at, under_way)
-                continue
-            plan_id, symbol, word, executed = peek(flat)
-            keep((entry_id.decode(), plan_id, symbol, word, EXPIRED))
-            count((word, executed))
-        for said, times in Counter(counted).items():
-            if said not in stale:
-                stale[said] = stale_class(*said)
-            found.classes[stale[said]] += times
-            found.reasons[EXPIRED] += times
-            found.words[said[0]] += times
         return found
+
+    def _end_all(self, found: Sorted, entries: Sequence[Any]) -> None:
+        """Those that are too old for anything in them to matter."""
+        peek = self._peek
+        said = [peek(flat) for _, flat in entries]
+        found.rows += [
+            (entry_id.decode(), plan_id, symbol, word, EXPIRED)
+            for (entry_id, _), (plan_id, symbol, word, _) in zip(entries, said, strict=True)
+        ]
+        found.reasons[EXPIRED] += len(entries)
+        for (word, executed), times in Counter([told[2:] for told in said]).items():
+            kind = stale_class(word, executed)
+            found.classes[kind] += times
+            found.words[word] += times
 
     def _horizon(self, at: Moment) -> int:
         """By the clock that is furthest behind, should the log's have stepped: the executor bears with it too."""
@@ -190,3 +194,14 @@ class Triage:
                         expires_at=decoded.origin_at + self._max_age if expires is None else expires,
                     ),
                 )
+
+
+def _before(entry_id: bytes, limit: bytes) -> bool:
+    """Of ids with as many digits the order of their bytes is that of their times."""
+    return entry_id < limit and entry_id[_DIGITS : _DIGITS + 1] == b"-"
+
+
+def _all_before(entries: Sequence[Any], limit: bytes) -> bool:
+    """Ids ascend, so those between two of as many digits have as many too."""
+    first, last = entries[0][0], entries[-1][0]
+    return _before(first, limit) and _before(last, limit) and all(flat for _, flat in entries)
