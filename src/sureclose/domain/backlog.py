@@ -99,8 +99,9 @@ class Tally(msgspec.Struct):
         self.classes.update(classes)
         self.reasons.update(reasons)
         for word, times in words.items():
-            known = word in self.words or len(self.words) < MOST_WORDS
-            self.words[word[:LONGEST_WORD] if known else OTHER_WORDS] += times
+            short = word[:LONGEST_WORD]
+            known = short in self.words or len(self.words) < MOST_WORDS
+            self.words[short if known else OTHER_WORDS] += times
 
     def aged(self, written: Iterable[int], now: int) -> None:
         """``written`` are the times of the entries' ids."""

@@ -27,6 +27,7 @@ from sureclose.journal.backlog import (
 )
 from sureclose.operate.backlog import ROLES, Where
 from sureclose.operate.session import Session
+from sureclose.operate.uncollected import uncollected
 from sureclose.streams.bulk import Bulk
 from sureclose.streams.deadletter import dead_letter
 from sureclose.streams.gone import noted, tell
@@ -199,14 +200,16 @@ class Draining:
             return True
         await bulk.send(*self._read(">"))
         page = _entries(await bulk.answer())
-        while page and not self._stop.is_set():
-            more = id_key(page[-1][0]) < until
-            if more:
-                await bulk.send(*self._read(">"))
-            found = self._triage.sort(page, self._session.clock.moment())
-            record = await self._send(bulk, found)
-            page = _entries(await bulk.answer()) if more else []
-            await self._recorded(bulk, found, record)
+        with uncollected() as passed:
+            while page and not self._stop.is_set():
+                more = id_key(page[-1][0]) < until
+                if more:
+                    await bulk.send(*self._read(">"))
+                found = self._triage.sort(page, self._session.clock.moment())
+                record = await self._send(bulk, found)
+                page = _entries(await bulk.answer()) if more else []
+                await self._recorded(bulk, found, record)
+                passed()
         if page:  # stopped in between; it stays pending under our name
             return False
         return not self._stop.is_set()
