@@ -37,14 +37,18 @@ def drain(options: Options, group: str, stream: str, silence_s: int, *, yes: boo
         async with opened(options, "backlog", may_start=True) as session:
 
             async def do(where: Where) -> Exit:
-                if not yes and not await _agreed(session, where):
+                return await _drain(session, where, as_json=as_json)
+
+            async def ask(where: Where) -> Exit:
+                if not await _agreed(session, where):
                     return exits.fail(
                         Exit.ERROR,
                         "nothing was changed; --yes drains without asking, `backlog plan` only looks",
                     )
-                return await _drain(session, where, as_json=as_json)
+                # Looked at again, for a person may think for long.
+                return await with_group(session, group, stream, silence_s, do)
 
-            return await with_group(session, group, stream, silence_s, do)
+            return await with_group(session, group, stream, silence_s, do if yes else ask)
 
     exits.run(command)
 

@@ -117,7 +117,7 @@ def show_kept(kept: Sequence[Kept], count: int, *, err: bool = False) -> None:
         table.add_column(column, overflow="fold")
     for one in kept[:_SHOWN]:
         cells = (one.entry_id, one.plan_id, one.symbol, one.action, f"{one.age / 1000:.1f}")
-        table.add_row(*map(exits.plain, cells), iso_ms(one.expires_at), one.state or "not begun")
+        table.add_row(*map(exits.plain, cells), iso_ms(one.expires_at), one.state or "none")
     exits.console(err=err).print(table)
     if count > _SHOWN:
         echo(f"and {count - _SHOWN:,} more")

@@ -20,7 +20,7 @@ from sureclose.domain.backlog import (
     stale_class,
 )
 from sureclose.domain.events import Decision, EntryRef, Intent, Plan
-from sureclose.domain.planning import too_old
+from sureclose.domain.planning import planned_id, too_old
 from sureclose.domain.times import EARLIEST_MS
 from sureclose.streams.clock import Moment
 from sureclose.streams.codec import CodecRules, NotAClose, NotACloseReason, decode
@@ -176,7 +176,7 @@ class Triage:
                 return Class.UNREADABLE, decoded, None
             case Intent() | Plan() | Decision():
                 now = at.by(decoded.origin_at)
-                plan_id = told[0] if isinstance(decoded, Intent) else decoded.plan_id
+                plan_id = planned_id(decoded) if isinstance(decoded, Intent) else decoded.plan_id
                 kind = Class.UNDER_WAY if plan_id in under_way else Class.FRESH_APPROVAL
                 if kind is Class.FRESH_APPROVAL and too_old(decoded, now, self._max_age):
                     return Class.STALE_APPROVAL, EXPIRED, None

@@ -8,6 +8,15 @@ local ids = tonumber(ARGV[3])
 local record = 4 + ids
 local behind = record + 1 + tonumber(ARGV[record])
 check_events(3, behind)
+-- Asked before the first write, for what was recorded without being acknowledged would be recorded again.
+if not redis.acl_check_cmd('XACK', KEYS[1], ARGV[1], '0-0') then
+  error({ err = 'NOPERM no right to XACK ' .. KEYS[1] })
+end
+for index = 2, #KEYS do
+  if not redis.acl_check_cmd('XADD', KEYS[index], '*', 'f', 'v') then
+    error({ err = 'NOPERM no right to XADD ' .. KEYS[index] })
+  end
+end
 if ids > 0 then
   local held, missing = {}, {}
   local pending = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[4], ARGV[3 + ids], 1000000, ARGV[2])
