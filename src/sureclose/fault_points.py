@@ -111,6 +111,11 @@ class FaultPoint(StrEnum):
     # An audit: its evidence is on disk, then the log says so.
     BEFORE_AUDIT = "before_audit"
     AFTER_AUDIT = "after_audit"
+    # A backlog is drained: what it found, what it ended.
+    BEFORE_DRAIN_NOTE = "before_drain_note"
+    AFTER_DRAIN_NOTE = "after_drain_note"
+    BEFORE_DRAIN_BATCH = "before_drain_batch"
+    AFTER_DRAIN_BATCH = "after_drain_batch"
 
 
 SEGMENT_POINTS: Final = (

@@ -329,6 +329,22 @@ AUDIT: Final = (
         elsewhere=_CRASHED,
     ),
 )
+_DRAINED: Final = "tests/acceptance/test_acceptance_backlog.py::killed_at_each_step"
+_OWN: Final = "reads what is pending under its name first, and goes on where it was"
+DRAIN: Final = (
+    *(
+        Row(point, durable, _OWN, elsewhere=_DRAINED)
+        for point, durable in (
+            (FaultPoint.BEFORE_DRAIN_NOTE, "the group as it was"),
+            (FaultPoint.AFTER_DRAIN_NOTE, "that a drain began, and what had been lost before it"),
+            (FaultPoint.BEFORE_DRAIN_BATCH, "the entries, pending under the drain's name"),
+            (
+                FaultPoint.AFTER_DRAIN_BATCH,
+                "one row for each entry and its acknowledgement, in one script; the next page, pending",
+            ),
+        )
+    ),
+)
 PARTS: Final[dict[str, tuple[Row, ...]]] = {
     "The process: who may execute, and what is taken up": PROCESS,
     "A switch of paths": SWITCH,
@@ -344,6 +360,7 @@ PARTS: Final[dict[str, tuple[Row, ...]]] = {
     "Afterwards: finished closes go to a segment": SEGMENT,
     "After a loss of the log": LOSS,
     "An audit": AUDIT,
+    "A backlog is drained": DRAIN,
 }
 ROWS: Final = tuple(row for rows in PARTS.values() for row in rows)
 HOWS: Final = ("exit", "kill")

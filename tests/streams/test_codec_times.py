@@ -98,6 +98,18 @@ def test_expiry_is_bounded_because_dedupe_is() -> None:
     assert read_intent(expires_at="").expires_at is None
 
 
+def test_a_time_is_bounded_by_when_the_entry_was_written_too_so_that_waiting_admits_nothing() -> None:
+    written = NOW - 3 * LONGEST_EXPIRY_MS
+    edge = written + LONGEST_EXPIRY_MS + CLOCK_TOLERANCE_MS
+    for name, why in (("expires_at", "more than a day ahead"), ("created_at", "after it was written")):
+        at_most = {"timestamp": str(written)} | {name: str(edge)}
+        assert isinstance(read(HARVEST, intent(**at_most), entry_id=f"{written}-0"), Intent)
+        beyond = read(HARVEST, intent(**at_most | {name: str(edge + 1)}), entry_id=f"{written}-0")
+        assert isinstance(beyond, Unreadable)
+        assert why in beyond.reason
+        assert isinstance(read(HARVEST, intent(**at_most | {name: str(NOW)}), entry_id="7-0"), Intent)
+
+
 def test_an_expired_approval_is_still_read_for_the_stages_judge_age() -> None:
     decoded = read(RESULT, decision(expires_at="1770734523"))
     assert isinstance(decoded, Decision)

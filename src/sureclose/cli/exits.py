@@ -55,6 +55,12 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(msgspec.to_builtins(value), indent=2))
 
 
-def console() -> Console:
+def console(*, err: bool = False) -> Console:
     """As wide as the terminal; in a file or a pipe no line is broken, so that ids can be found there."""
-    return Console(width=None if sys.stdout.isatty() else _UNBROKEN)
+    out = sys.stderr if err else sys.stdout
+    return Console(stderr=err, width=None if out.isatty() else _UNBROKEN)
+
+
+def plain(text: str) -> str:
+    """A foreign text in a table, where brackets would be markup."""
+    return text.replace("[", "\\[")

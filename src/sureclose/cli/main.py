@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "authority": "sureclose.cli.authority:authority",
     "freeze": "sureclose.cli.freezing:freeze",
     "unfreeze": "sureclose.cli.freezing:unfreeze",
+    "backlog": "sureclose.cli.backlog:backlog",
     "doctor": "sureclose.cli.doctor:doctor",
     "new-config": "sureclose.cli.configuring:new_config",
     "show-config": "sureclose.cli.configuring:show_config",

@@ -52,6 +52,7 @@ _TOLD = {
         "position_after.amount",
         "position_after.update_time",
     ),
+    "SKIPPED": ("reason", "decision", "entry_id", "group", "by"),
     "RESOLVED": ("actor", "outcome.kind", "outcome.reason", "position.amount", "reason"),
 }
 """What a person wants to know of each step; the rest is in ``--json``."""
@@ -63,7 +64,10 @@ _LONGEST = 160
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
 def trace(options: Options, plan_id: str, *, as_json: bool) -> None:
-    """What became of PLAN_ID: intent, plan, decision, attempts, answers, trades, position read, confirmation."""
+    """What became of PLAN_ID: intent, plan, decision, attempts, answers, trades, position read, confirmation.
+
+    In the place of PLAN_ID may stand the id of an entry that `sureclose backlog drain` ended.
+    """
 
     async def command() -> Exit:
         async with opened(options, "trace", may_start=True) as session:

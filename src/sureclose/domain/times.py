@@ -15,7 +15,10 @@ CLOCK_TOLERANCE_MS: Final = 60_000
 
 _EPOCH_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_EARLIEST_MS: Final = 10**12
+SPOKEN_AHEAD_MS: Final = LONGEST_EXPIRY_MS + CLOCK_TOLERANCE_MS
+"""How far behind an entry's own id the times may lie that it speaks of."""
+
+EARLIEST_MS: Final = 10**12
 """2001-09-09, the first time that ten digits of seconds can say. Anything before it is a default, not a time."""
 _LONGEST_TEXT: Final = 48
 
@@ -59,9 +62,18 @@ def parse_time(text: str) -> int:
             raise TimeFormatError(f"no zone is that far from UTC: {text!r}")
         offset = (int(zone_hours) * 60 + int(zone_minutes or 0)) * (60_000 if sign == "+" else -60_000)
     ms = (moment - _EPOCH_START) // _MILLISECOND + _covered(decimals) - offset
-    if ms < _EARLIEST_MS:
+    if ms < EARLIEST_MS:
         raise TimeFormatError(f"too long ago to be meant: {text!r}")
     return ms
+
+
+def latest_meant(written_at: int) -> int | None:
+    """The latest time that what was written then may speak of: its making, or its expiry. Milliseconds.
+
+    So no approval lasts longer by being read late, and what was written long ago is over whatever it says. ``None``
+    where ``written_at`` is no time: a stream whose ids are given by its producer may count from one.
+    """
+    return written_at + SPOKEN_AHEAD_MS if written_at >= EARLIEST_MS else None
 
 
 def iso_ms(ms: int) -> str:

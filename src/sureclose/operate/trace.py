@@ -8,14 +8,21 @@ import msgspec
 from sureclose.domain import facts
 from sureclose.domain.events import EntryRef
 from sureclose.domain.times import iso_ms
+from sureclose.journal.backlog import Altered, skipped
 from sureclose.journal.record import Body, verify
 from sureclose.operate.session import Session
+from sureclose.streams.fields import ENTRY_ID
 from sureclose.streams.names import StreamName
 from sureclose.streams.wire import id_key, texts
 
 _SEARCHED = 20_000
 """How many of the newest entries of a stream are searched for a plan that never reached the journal."""
 _PAGE = 1_000
+SKIPPED = "SKIPPED"
+"""The step and the state of what a drain of a backlog ended."""
+_NOT_HERE = "not known here"
+_NOT_EXECUTED = "not executed"
+_UNKNOWN = {_NOT_HERE, _NOT_EXECUTED}
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +72,58 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-async def trace(session: Session, plan_id: str) -> Trace | None:
+async def trace(session: Session, wanted: str) -> Trace | None:
+    """The story of a plan, or of an entry by its id that a drain ended; ``None`` when nobody knows it."""
+    is_entry = ENTRY_ID.fullmatch(wanted) is not None
+    story = None if is_entry else await _story(session, wanted)
+    drained = [moment async for moment in _drained(session, wanted)]
+    if not drained:
+        return story
+    ended = any(moment.step == SKIPPED for moment in drained)
+    if story is None:
+        if not ended:
+            return None
+        named = next(moment.facts["plan_id"] for moment in drained if moment.step == SKIPPED)
+        refs = {
+            EntryRef(moment.facts["stream"], moment.facts["entry_id"])
+            for moment in drained
+            if moment.step == SKIPPED
+        }
+        entries = [moment for ref in sorted(refs) for moment in await _entry(session, ref)]
+        plan_id = named if is_entry else wanted
+        return Trace(plan_id=plan_id, intent_id="", state=SKIPPED, moments=(*entries, *drained))
+    moments = sorted((*story.moments, *drained), key=lambda moment: moment.at)
+    state = SKIPPED if ended and story.state in _UNKNOWN else story.state
+    return msgspec.structs.replace(story, state=state, moments=tuple(moments))
+
+
+async def _drained(session: Session, wanted: str) -> AsyncIterator[Moment]:
+    """What drains of a backlog recorded of it, and which of their records can't be believed."""
+    async for found in skipped(session.wire, session.keys, wanted):
+        if isinstance(found, Altered):
+            yield Moment(step="DRAIN_RECORD_ALTERED", at=0, where="backlog", facts={"reason": found.why})
+            continue
+        yield Moment(
+            step=SKIPPED,
+            at=found.at,
+            where=f"drain {found.by.drain}, record {found.record[:12]}",
+            facts={
+                "reason": found.reason,
+                "by": found.by.actor,
+                "group": found.by.group,
+                "stream": found.by.stream,
+                "entry_id": found.entry_id,
+                "plan_id": found.plan_id,
+                "symbol": found.symbol,
+                "decision": found.decision,
+                "host": found.by.host,
+                "pid": found.by.pid,
+                "drain": found.by.drain,
+            },
+        )
+
+
+async def _story(session: Session, plan_id: str) -> Trace | None:
     """The plan's story, or ``None`` when neither the journal nor the streams know it."""
     loaded = await session.journal.load(plan_id)
     shelved = await session.library.closes_of(plan_id)
@@ -82,7 +140,7 @@ async def trace(session: Session, plan_id: str) -> Trace | None:
         found = await _never_executed(session, plan_id)
         if loaded is None and found is None and not shelved.absent:
             return None
-        found = found or Trace(plan_id=plan_id, intent_id="", state="not known here", moments=())
+        found = found or Trace(plan_id=plan_id, intent_id="", state=_NOT_HERE, moments=())
         return msgspec.structs.replace(found, state=state or found.state, absent=shelved.absent)
     moments: list[Moment] = []
     intent_id = ""
@@ -171,4 +229,4 @@ async def _never_executed(session: Session, plan_id: str) -> Trace | None:
     intent_id = next((moment.facts["intent_id"] for moment in moments if moment.facts.get("intent_id")), "")
     causes = [ref for ref in moments[0].facts.get("cause", "").split() if "@" in ref]
     before = [moment for ref in causes for moment in await _entry(session, EntryRef.parse(ref))]
-    return Trace(plan_id=plan_id, intent_id=intent_id, state="not executed", moments=(*before, *moments))
+    return Trace(plan_id=plan_id, intent_id=intent_id, state=_NOT_EXECUTED, moments=(*before, *moments))

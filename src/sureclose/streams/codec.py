@@ -12,7 +12,7 @@ import msgspec
 from sureclose.domain import actions, ids
 from sureclose.domain.actions import Amount, AmountError, NotClosing, Trades, Unknown, classify_action
 from sureclose.domain.events import Decision, EntryRef, Intent, Plan
-from sureclose.domain.times import CLOCK_TOLERANCE_MS, LONGEST_EXPIRY_MS
+from sureclose.domain.times import CLOCK_TOLERANCE_MS, LONGEST_EXPIRY_MS, latest_meant
 from sureclose.domain.words import AgeSource, Mode, PositionSide, Verdict
 from sureclose.streams.encode import HANDOVER, SCHEMA
 from sureclose.streams.fields import (
@@ -257,7 +257,9 @@ def _common(stream: StreamName, ref: EntryRef, entry: Fields, word: str, now_ms:
     amount = _amount(stream, entry, word)
     origin_at, age_source = _origin(ref, entry, now_ms)
     expires_at = entry.time("expires_at")
-    if expires_at is not None and expires_at > now_ms + LONGEST_EXPIRY_MS:
+    if expires_at is not None and (
+        expires_at > now_ms + LONGEST_EXPIRY_MS or _later_than_meant(ref, expires_at)
+    ):
         raise DoubtError("expires_at is more than a day ahead", "let an approval expire within 24 hours")
     for name in ("entry_price", "exit_price", "price"):
         entry.positive(name)
@@ -333,7 +335,19 @@ def _origin(ref: EntryRef, entry: Fields, now_ms: int) -> tuple[int, AgeSource]:
             "the entry was made in the future, so its age can't be known",
             "set the producer's clock; times without a zone are UTC",
         )
+    if _later_than_meant(ref, max(origin_at, created_at or 0)):
+        raise DoubtError(
+            "the entry was made more than a day after it was written, so its age can't be known",
+            "set the clocks of producer and log; times without a zone are UTC",
+        )
     return origin_at, age_source
+
+
+def _later_than_meant(ref: EntryRef, at: int) -> bool:
+    """Whether no entry that was written when this one was can mean that time, whenever it is read."""
+    written = ENTRY_ID.fullmatch(ref.entry_id)
+    latest = None if written is None else latest_meant(int(written[1]))
+    return latest is not None and at > latest
 
 
 def _position_side(entry: Fields, word: str) -> PositionSide:
