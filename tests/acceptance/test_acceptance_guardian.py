@@ -9,7 +9,17 @@ from typing import Any, Final
 
 import pytest
 
-from tests.acceptance.world import QUICK, Process, Scenarios, World, decision, eventually, token, world
+from tests.acceptance.world import (
+    QUICK,
+    Process,
+    Scenarios,
+    World,
+    decision,
+    eventually,
+    now_ms,
+    token,
+    world,
+)
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -103,8 +113,9 @@ async def _healthy(log_url: str, folder: Path) -> None:
         await deployment.up(first)
         second = deployment.run("--roles", "execution")
         await second.says("snapshot")
-        held, plan_id = await deployment.exchange.open(), token()
-        await deployment.log.add("apply.result", decision(held, plan_id))
+        held = await deployment.exchange.open()
+        wish = {"symbol": held.symbol, "action": "CLOSE", "timestamp": str(now_ms()), "source": "harvest_v2"}
+        plan_id = await deployment.log.plan_of(await deployment.log.add("harvest.intent", wish))
         assert (await deployment.log.outcome(plan_id))["outcome"] == "FLAT"
         began = (await _shown(deployment, 0))["at"]
 
@@ -114,8 +125,8 @@ async def _healthy(log_url: str, folder: Path) -> None:
         await eventually("time goes by without traffic", long_after)
         found = await _shown(deployment, 0)
         assert _names(found["controllers"]) == ["execution_service"]
-        named = ["apply_layer", "intent_executor"]
-        assert _names(found["observers"]) == [*named, "unnamed"], "the decision did not say who wrote it"
+        assert _names(found["observers"]) == ["apply_layer", "harvest_v2", "intent_executor"]
+        assert [one["component"] for one in found["observers"] if one["foreign"]] == ["harvest_v2"]
         assert found["uncontrolled"] == []
         assert found["freeze"] is None
         for piece in found["evidence"]:
@@ -128,7 +139,31 @@ async def _healthy(log_url: str, folder: Path) -> None:
         found = await _shown(deployment, 0, "--markdown", str(page))
         assert "stopped in order" in page.read_text()
         assert all(piece["sha256"] in page.read_text() for piece in found["evidence"])
+        await _doctor_misses_who_is_gone(deployment)
+        await _audited(deployment, folder / "audited.md")
         assert await _said(deployment, "AUTHORITY_FREEZE") == []
+
+
+async def _doctor_misses_who_is_gone(deployment: World) -> None:
+    one = (await deployment.log.announced())[0]
+    checks = (await deployment.command("doctor", "--json")).document["checks"]
+    assert [check["status"] for check in checks if check["name"] == "components"] == ["ok"]
+    gone = {"component": "apply_layer", "worker": "gone:1:ab", "pid": 1, "stopped_at": None}
+    await deployment.log.announce({**one, **gone, "at": one["at"] - 60_000})
+    checks = (await deployment.command("doctor", "--json")).document["checks"]
+    [check] = [check for check in checks if check["name"] == "components"]
+    assert check["status"] == "warn"
+    assert f"gone without a word: apply_layer of {one['host']}:1 since " in check["detail"]
+
+
+async def _audited(deployment: World, page: Path) -> None:
+    """An audit that passes rewrites the document, which says what it found."""
+    settings = {"AUTHORITY__MAP_FILE": str(page), "AUTHORITY__AUDIT_MIN_RESTARTS": "0"}
+    done = await deployment.command("audit", "--json", **settings)
+    assert done.code == 0, done.document["questions"]
+    text = page.read_text()
+    assert "* In control: execution_service" in text
+    assert f"audit `{done.document['id']}`" in text
 
 
 async def test_a_controller_that_is_stopped_too_long_is_frozen_by_another_process_and_sends_nothing_awake(

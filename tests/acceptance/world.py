@@ -661,6 +661,11 @@ class Producer:
         found: dict[str, str] = await self._client.hgetall(self.prefix + "sureclose:paper:main:components")
         return [json.loads(said) for said in found.values()]
 
+    async def announce(self, said: Mapping[str, Any]) -> None:
+        """What a process that is gone said last."""
+        name = f"{said['component']}@{said['worker']}"
+        await self._client.hset(self.prefix + "sureclose:paper:main:components", name, json.dumps(said))
+
     async def release(self) -> None:
         """Let the lease of a dead process run out at once."""
         await self._client.delete(self.prefix + "sureclose:paper:main:lease")

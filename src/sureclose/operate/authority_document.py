@@ -15,8 +15,11 @@ _MAY = {
 }
 
 
-def render_map(found: Map) -> str:
-    """The document. Nothing in it is older than ``found``; what is not known says so."""
+def render_map(found: Map, audit: Sequence[str] = ()) -> str:
+    """The document. Nothing in it is older than ``found``; what is not known says so.
+
+    ``audit`` is what an audit that was just made says of itself, in lines of Markdown.
+    """
     parts = [
         "# PnL authority map",
         "",
@@ -34,7 +37,7 @@ def render_map(found: Map) -> str:
         *_freeze(found),
         *_positions(found),
         *_safety(found),
-        *_audit(found),
+        *(("## Last audit", "", *audit, "") if audit else _audit(found)),
         *_evidence(found),
     ]
     return "\n".join(parts) + "\n"
