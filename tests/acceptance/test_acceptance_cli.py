@@ -57,6 +57,7 @@ COMMANDS: Final = (
     "reconcile",
     "resolve",
     "verify",
+    "authority",
     "doctor",
     "new-config",
     "show-config",

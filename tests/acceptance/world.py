@@ -656,6 +656,16 @@ class Producer:
         owner: str | None = await self._client.hget(self.prefix + "sureclose:paper:main:lease", "owner")
         return None if owner is None else int(owner.split(":")[1])
 
+    async def announced(self) -> list[dict[str, Any]]:
+        """What each process last said of each component that it runs."""
+        found: dict[str, str] = await self._client.hgetall(self.prefix + "sureclose:paper:main:components")
+        return [json.loads(said) for said in found.values()]
+
+    async def announce(self, said: Mapping[str, Any]) -> None:
+        """What a process that is gone said last."""
+        name = f"{said['component']}@{said['worker']}"
+        await self._client.hset(self.prefix + "sureclose:paper:main:components", name, json.dumps(said))
+
     async def release(self) -> None:
         """Let the lease of a dead process run out at once."""
         await self._client.delete(self.prefix + "sureclose:paper:main:lease")
@@ -762,9 +772,10 @@ async def beside(
     settings: Mapping[str, str] = QUICK,
     begin: Begin = forked,
 ) -> AsyncIterator[World]:
-    """A deployment on a log and an exchange that others use too: its streams and symbols are its own."""
+    """A deployment on a log and an exchange that others use too: its streams, symbols and client order ids are its own."""
     producer = Producer(log_url, f"{token()}:quantum:stream:")
-    found = World(folder, opened, producer, settings, begin)
+    ids = {"VENUE__CLIENT_ORDER_ID_PREFIX": f"{PREFIX}{token()[:6]}-"}
+    found = World(folder, opened, producer, ids | dict(settings), begin)
     try:
         yield found
     finally:

@@ -9,7 +9,15 @@ from sureclose.domain.market import Position
 from sureclose.domain.outcome import Outcome, OutcomeKind, Report
 from sureclose.domain.words import AgeSource, PositionSide, Side, Verdict
 from sureclose.services.supervisor import TaskReport, TaskState
-from sureclose.services.vitals import ClockVitals, LeaseState, StageVitals, UserStreamVitals, Vitals, Waits
+from sureclose.services.vitals import (
+    AuthorityVitals,
+    ClockVitals,
+    LeaseState,
+    StageVitals,
+    UserStreamVitals,
+    Vitals,
+    Waits,
+)
 from sureclose.streams.stage import StageHealth
 
 ALIVE = (TaskReport("execution", TaskState.ALIVE), TaskReport("http", TaskState.ALIVE))
@@ -54,6 +62,7 @@ def well(now: float, **other: Any) -> Vitals:
         "clock": ClockVitals(trusted=True, error_ms=7),
         "user_stream": UserStreamVitals(down_since=None),
         "lease": LeaseState.HELD,
+        "authority": AuthorityVitals(component="execution_service", frozen=False, triggers=()),
         "weight_used": 42,
     }
     return Vitals(**(usual | other))

@@ -378,4 +378,6 @@ def test_what_needs_a_person_at_once_is_critical() -> None:
         "EXPIRED_OPEN",
         "LOG_LOST",
         "ORPHAN",
+        "FROZEN",
+        "DEMOTED",
     }

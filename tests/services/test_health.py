@@ -11,8 +11,17 @@ from sureclose.domain.outcome import OutcomeKind
 from sureclose.services.checks import Check, Level
 from sureclose.services.health import Health, HealthReport, Status
 from sureclose.services.supervisor import TaskReport, TaskState
-from sureclose.services.vitals import ClockVitals, LeaseState, StageVitals, UserStreamVitals, Waits
+from sureclose.services.vitals import (
+    AuthorityVitals,
+    ClockVitals,
+    LeaseState,
+    StageVitals,
+    UserStreamVitals,
+    Waits,
+)
 from tests.services.living import ALIVE, Clock, decision, ended, sending, stage, well
+
+FROZEN = AuthorityVitals(component="execution_service", frozen=True, triggers=("ABSENCE", "BREACH"))
 
 
 @pytest.fixture
@@ -224,6 +233,9 @@ def test_a_reader_that_never_read_fails_once_it_should_have(health: Health, cloc
         ({"user_stream": UserStreamVitals(down_since=None, doubt="silent")}, "user_stream", Level.WARN),
         ({"lease": LeaseState.STANDING_BY}, "lease", Level.OK),
         ({"lease": LeaseState.UNKNOWN}, "lease", Level.FAIL),
+        ({"authority": None}, "authority", Level.WARN),
+        ({"authority": AuthorityVitals(component="", frozen=False, triggers=())}, "authority", Level.WARN),
+        ({"authority": FROZEN}, "authority", Level.WARN),
     ],
 )
 def test_each_fact_is_judged_on_its_own(
@@ -240,7 +252,7 @@ def test_what_a_process_does_not_do_is_not_judged(clock: Clock) -> None:
     """A process without the execution role has no closes, no clock, no stream and no lease to be judged by."""
     none = dict.fromkeys(("under_way", "clock", "user_stream", "lease"))
     report = Health(clock).report(well(clock.now, stages={"apply-layer": stage(clock.now)}, **none))
-    assert [found.name for found in report.checks] == ["tasks", "log", "reads.apply-layer"]
+    assert [found.name for found in report.checks] == ["tasks", "log", "reads.apply-layer", "authority"]
     assert report.status is Status.OK
 
 
@@ -259,6 +271,8 @@ def test_stopping_is_said_and_asks_for_no_reads(health: Health, clock: Clock) ->
             [],
         ),
         ({"stages": {"execution": stage(None, waits=Waits.MAKING_SURE)}}, ["reads.execution"]),
+        ({"authority": None}, ["authority"]),
+        ({"authority": FROZEN}, []),
         ({"log_reachable": None}, ["log"]),
         ({"stages": {}}, ["reads.execution"]),
         ({"stages": {"execution": stage(None)}}, ["reads.execution"]),

@@ -131,6 +131,9 @@ def test_gauges_say_what_is_so_when_they_are_read(make: Callable[..., Metrics], 
     assert value(metrics, "venue_weight_used") == 42
     assert value(metrics, "venue_clock_error_ms") == 7
     assert value(metrics, "lease_held") == 1
+    assert value(metrics, "frozen") == 0
+    assert value(metrics, "grant", component="execution_service") == 1
+    assert value(metrics, "grant", component="harvest_brain") == 0
     assert value(metrics, "heartbeat_age_seconds") == 5
     assert value(make(lease=LeaseState.STANDING_BY), "lease_held") == 0
 
@@ -141,11 +144,12 @@ def test_what_is_not_known_has_no_sample_and_is_no_zero(make: Callable[..., Metr
         under_way=None,
         clock=None,
         lease=LeaseState.UNKNOWN,
+        authority=None,
         weight_used=None,
     )
     names = {name for name, _ in samples(unknown)}
     for name in (
-        *("last_read_age_seconds", "lag_entries", "closes_under_way", "lease_held"),
+        *("last_read_age_seconds", "lag_entries", "closes_under_way", "lease_held", "frozen", "grant"),
         *("venue_clock_error_ms", "venue_weight_used", "heartbeat_age_seconds"),
     ):
         assert f"sureclose_{name}" not in names

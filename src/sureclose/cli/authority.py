@@ -7,6 +7,7 @@ import click
 from sureclose.cli.lazy import Lazy
 
 _COMMANDS: Final = {
+    "show": "sureclose.cli.authority_show:show",
     "grant": "sureclose.cli.authority_grant:grant",
     "demote": "sureclose.cli.authority_grant:demote",
     "choose": "sureclose.cli.authority_choose:choose",

@@ -100,6 +100,12 @@ class Authority(msgspec.Struct, frozen=True):
         said = self.freeze.get("triggers")
         return () if said is None else msgspec.json.decode(said, type=tuple[Cause, ...])
 
+    @property
+    def ways_out(self) -> tuple[str, ...]:
+        """What a person can do about a freeze."""
+        said = self.freeze.get("ways_out")
+        return () if said is None else msgspec.json.decode(said, type=tuple[str, ...])
+
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
     """One trigger of a freeze. ``at`` is the log's milliseconds, ``actor`` a person's name where it was one."""

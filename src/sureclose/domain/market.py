@@ -90,6 +90,13 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in TERMINAL_STATUSES
 
     @property
+    def reduces(self) -> bool:
+        """Whether it can only make a position smaller: by its flag, or in hedge mode by its side."""
+        if self.position_side is PositionSide.BOTH:
+            return self.reduce_only
+        return (self.side is Side.SELL) is (self.position_side is PositionSide.LONG)
+
+    @property
     def doubtful(self) -> bool:
         """Whether an end may be a lagging read: nothing executed, or FILLED with less than was ordered."""
         return not self.executed_qty or (self.status == "FILLED" and self.executed_qty != self.orig_qty)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from redis.exceptions import RedisError
 
+from sureclose.domain.times import iso_ms
 from sureclose.domain.words import Mode
 from sureclose.journal import authority, lease
 from sureclose.journal.fence import read_lineage
@@ -13,11 +14,15 @@ from sureclose.operate.session import Session
 from sureclose.operate.submitters import foreign_orders, foreign_readers, old_apply_layer
 from sureclose.operate.wiring import misplaced, purposes, readings, wired
 from sureclose.services.alarms.sinks import destinations
+from sureclose.services.path import FRESH_MS
+from sureclose.services.registry import announced
 from sureclose.services.settings import AlertSettings
 from sureclose.streams.errors import LogProblem
 from sureclose.venue.errors import VenueError
 
 _CLOCK_WARNING_MS = 500
+_SHOWN = 5
+"""How many components a line names."""
 
 
 async def examine(session: Session, *, accept_everysec: bool, execute_is_approval: bool) -> list[Check]:
@@ -32,6 +37,7 @@ async def examine(session: Session, *, accept_everysec: bool, execute_is_approva
         ("open positions", lambda: _positions(session)),
         ("authority", lambda: _authority(session)),
         ("executor", lambda: _executor(session)),
+        ("components", lambda: _components(session)),
         ("second submitter, by orders", lambda: foreign_orders(session)),
         ("second submitter, by readers", lambda: foreign_readers(session)),
         ("old apply layer", lambda: old_apply_layer(session)),
@@ -142,11 +148,12 @@ async def _positions(session: Session) -> Check:
 async def _authority(session: Session) -> Check:
     standing = await authority.standing(session.wire, session.keys)
     if standing.frozen:
+        why = "; ".join(f"{cause.trigger}: {cause.reason}" for cause in standing.triggers)
         return Check(
             name="authority",
             status=Status.WARN,
-            detail=f"frozen: {standing.freeze.get('reason', 'no reason recorded')}",
-            remedy="machine closes end as SKIPPED(frozen); `sureclose close` works by its own warrant",
+            detail=f"frozen: {why or 'no trigger recorded'}",
+            remedy="; ".join(standing.ways_out) or "`sureclose authority show` tells the ways out",
         )
     if standing.component is None:
         return Check(
@@ -172,6 +179,27 @@ async def _executor(session: Session) -> Check:
             remedy="start `sureclose run`",
         )
     return Check(name="executor", status=Status.OK, detail=f"{held.owner}, epoch {held.epoch}")
+
+
+async def _components(session: Session) -> Check:
+    """Of what was announced, what fell silent without having stopped in order."""
+    name, now = "components", session.clock.now()
+    said = await announced(session.wire, session.keys)
+    running = [one for one in said if one.stopped_at is None]
+    gone = [one for one in running if now - one.at > FRESH_MS]
+    living = ", ".join(sorted({one.component for one in running if one not in gone})) or "none"
+    if not gone:
+        return Check(name=name, status=Status.OK, detail=f"running: {living}")
+    told = ", ".join(
+        f"{one.component} of {one.host}:{one.pid} since {iso_ms(one.at)}" for one in gone[:_SHOWN]
+    )
+    more = f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else ""
+    return Check(
+        name=name,
+        status=Status.WARN,
+        detail=f"running: {living}; gone without a word: {told}{more}",
+        remedy="start them again where they are missed; what was silent for a week is forgotten",
+    )
 
 
 async def _wiring(session: Session) -> list[Check]:

@@ -27,6 +27,7 @@ from sureclose.services.archiver import Archiver
 from sureclose.services.continuity import Continuity
 from sureclose.services.engine import Engine
 from sureclose.services.execution import ExecutionService
+from sureclose.services.findings import Findings
 from sureclose.services.freezing import AuthorityDesk
 from sureclose.services.health import Health
 from sureclose.services.metrics import Metrics, Witnesses
@@ -57,6 +58,7 @@ class Executors:
         alarms: Alarms,
         metrics: Metrics,
         health: Health,
+        findings: Findings,
         worker: str,
         started_at: int,
         stop: asyncio.Event,
@@ -68,7 +70,9 @@ class Executors:
             session.journal,
             session.venue_settings.client_order_id_prefix,
             alarms,
+            findings,
             leads=lambda: self.engine is not None,
+            exclusive=session.authority.exclusive_exits,
         )
         listening = self.listening = Listening(session, strangers, lambda: self.engine, stop)
         self._positions = PositionAlarms(
@@ -88,7 +92,7 @@ class Executors:
             unknown_s=session.alerts.unknown_s,
             monotonic=session.monotonic,
         )
-        self._witness = Witnesses(metrics, health, self._closes)
+        self._witness = Witnesses(metrics, health, self._closes, findings)
         self._orphans: dict[str, OrderReport] = {}
         self._archivers: list[Archiver] = []
         self._fences: list[Fence] = []

@@ -164,6 +164,7 @@ class Listening:
         self._resting.forget()
 
     def _tell(self, update: OrderUpdate) -> None:
+        self._strangers.judge(update.report)
         engine = self._engine()
         if engine is None or not engine.tell(update.report, update.trade):
             self._strangers.see(update.report)

@@ -7,29 +7,29 @@ from pathlib import Path
 from sureclose.domain.times import iso_ms
 from sureclose.journal.audits import AuditRecord, replace_durably
 from sureclose.journal.checking.audited import Evidence
+from sureclose.operate.authority_document import render_map
+from sureclose.operate.authority_map import authority_map
 from sureclose.operate.session import Session
 
 
 async def rewrite_map(session: Session, record: AuditRecord, evidence: Evidence) -> str:
     """Write the document in one step when all five questions pass; what became of it, as a person reads it.
 
-    Raises ``OSError`` when it can't be written.
+    Raises ``OSError`` when it can't be written, ``RedisError`` when the log does not answer.
     """
     if not session.authority.map_file:
         return "no map document is configured (authority.map_file)"
     path = Path(session.authority.map_file)
     if not record.passed:
         return f"{path} is left as it is: not all five questions pass"
-    content = "\n".join(render(record, evidence)) + "\n"
-    await asyncio.to_thread(replace_durably, path, content.encode(), 0o644)
+    page = render_map(await authority_map(session), tuple(_about(record, evidence)))
+    await asyncio.to_thread(replace_durably, path, page.encode(), 0o644)
     return f"{path} is rewritten"
 
 
-def render(record: AuditRecord, evidence: Evidence) -> Iterator[str]:
-    """What an audit has to say of who may move money, as Markdown."""
-    yield f"# PnL authority map of {evidence.account}"
-    yield ""
-    yield f"{iso_ms(evidence.at)}, {evidence.environment}, by audit `{record.id}`"
+def _about(record: AuditRecord, evidence: Evidence) -> Iterator[str]:
+    """What the audit has to say of itself, as Markdown."""
+    yield f"{iso_ms(evidence.at)}, audit `{record.id}`"
     yield ""
     yield f"**{evidence.component}** passed all five questions for {iso_ms(evidence.period.since)} to"
     yield f"{iso_ms(evidence.period.until)} (the venue's time)."
@@ -45,5 +45,3 @@ def render(record: AuditRecord, evidence: Evidence) -> Iterator[str]:
     yield "|---|---|"
     for plan_id, head in record.heads.items():
         yield f"| `{plan_id}` | `{head}` |"
-    yield ""
-    yield "Open positions: " + (", ".join(evidence.positions) or "none")

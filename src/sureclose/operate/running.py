@@ -11,6 +11,7 @@ from sureclose.domain.words import Mode
 from sureclose.operate.executing import Executors
 from sureclose.operate.handing import handing_over
 from sureclose.operate.session import Session
+from sureclose.operate.watching import Watching
 from sureclose.operate.wiring import misplaced, purposes, readings
 from sureclose.services import apply_layer, identity, intent_executor
 from sureclose.services.alarms.board import Alarms, Speaker
@@ -94,6 +95,7 @@ class Process:
             wall=session.clock.now,
             monotonic=session.monotonic,
         )
+        self._watching = Watching(session, roles, self._worker, self._alarms, self.vitals)
         names = stages_of(roles, session.streams, session.harvest_brain)
         self._metrics = Metrics(self.vitals, session.monotonic, stages=names)
         self._health = Health(session.monotonic, stages=names)
@@ -131,12 +133,14 @@ class Process:
         self._supervisor.spawn("log clock", session.clock.keep(session.wire, self._stop))
         self._supervisor.spawn("heartbeat", heartbeat.run(self._stop))
         self._supervisor.spawn("watchdog", notifier.feed(lambda: self._supervisor.alive, self._stop))
+        self._watching.spawn(self._supervisor, self._stop)
         if session.host.needed:
             self._supervisor.spawn("host", session.host.keep(self._stop))
         notifier.ready(f"{', '.join(self._roles)} on {session.mode}")
         try:
             code = await self._supervisor.wait()
             tasks.look()
+            await self._watching.stopped()
         finally:
             all_told.set()
             await self._last_words(telling)
@@ -180,6 +184,7 @@ class Process:
             log_reachable=all(answers) if answers else None,
             log_refusal=self._probe.refusal,
             stopping=self._stop.is_set(),
+            authority=self._watching.authority,
             alarms=self._alarms.counts(),
         )
 
@@ -267,6 +272,7 @@ class Process:
             alarms=self._alarms,
             metrics=self._metrics,
             health=self._health,
+            findings=self._watching.findings,
             worker=self._worker,
             started_at=self._started_at,
             stop=self._stop,

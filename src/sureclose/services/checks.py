@@ -263,6 +263,33 @@ def lease(vitals: Vitals) -> Iterator[Check]:
             yield Check("lease", Level.FAIL, "not known", "the log does not say: see the finding `log`")
 
 
+def authority(vitals: Vitals) -> Check:
+    """Frozen is no failure of this process, and restarting it would change nothing: people have to look."""
+    standing = vitals.authority
+    if standing is None:
+        return Check("authority", Level.WARN, "not known", "the log does not say: see the finding `log`")
+    if standing.frozen:
+        why = ", ".join(standing.triggers) or "no trigger recorded"
+        remedy = "no machine close is executed; `sureclose authority show` tells why and the ways out"
+        return Check("authority", Level.WARN, f"frozen: {why}", remedy)
+    if not standing.component:
+        remedy = "no machine close is executed; `sureclose authority show` tells what there is"
+        return Check("authority", Level.WARN, "nobody has the grant", remedy)
+    return Check("authority", Level.OK, f"{standing.component} has the grant")
+
+
+def authority_known(vitals: Vitals) -> Check:
+    """Readiness: a frozen process is ready, for it observes and executes what a person asks for."""
+    standing = vitals.authority
+    if standing is None:
+        return Check(
+            "authority", Level.FAIL, "not known", "wait; it is read at the start and every few seconds"
+        )
+    return Check(
+        "authority", Level.OK, "frozen" if standing.frozen else f"granted: {standing.component or 'nobody'}"
+    )
+
+
 def alarms(vitals: Vitals) -> Iterator[Check]:
     """Never a failure of this process by itself: they stand in the account, and a person is told of each."""
     if vitals.alarms is None:

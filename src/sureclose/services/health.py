@@ -116,6 +116,7 @@ class Health:
         yield from checks.positions(vitals, now)
         yield from checks.user_stream(vitals, rules, now)
         yield from checks.lease(vitals)
+        yield checks.authority(vitals)
         yield from checks.alarms(vitals)
 
     def _readiness(self, vitals: Vitals) -> Iterator[Check]:
@@ -127,6 +128,7 @@ class Health:
         yield from checks.venue_clock(vitals, self._rules)
         yield from checks.positions(vitals, self._monotonic())
         yield from checks.lease(vitals)
+        yield checks.authority_known(vitals)
 
     def _names(self, vitals: Vitals) -> Iterable[str]:
         """What must be there, and then whatever else is."""

@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from sureclose.domain.authority import Component
 from sureclose.domain.events import Decision
 from sureclose.domain.facts import Sending
 from sureclose.domain.market import TERMINAL_STATUSES
@@ -44,6 +45,7 @@ OUTCOME_REASONS: Final = frozenset(
         *("position_changed", "position_reopened", "position_reversed"),
     }
 )
+_GRANTABLE: Final = (str(Component.EXECUTION_SERVICE), str(Component.HARVEST_BRAIN))
 REFUSAL_CODES: Final = frozenset(map(str, CODES))
 ANSWERS: Final = TERMINAL_STATUSES | {"NEW", "PARTIALLY_FILLED", "REFUSED", "UNKNOWN", "NOT_SENT"}
 
@@ -171,11 +173,26 @@ class Metrics(Collector):
         yield _gauge("venue_weight_used", "Request weight in this minute.", {"": vitals.weight_used})
         yield _gauge("venue_clock_error_ms", "How far the venue's time may be off.", {"": clock_error})
         yield _gauge("lease_held", "1 while this process may execute.", {"": held})
+        yield _gauge("frozen", "1 while no grant counts.", {"": _frozen(vitals)})
+        yield _gauge("grant", "1 for the component that has the grant.", _granted(vitals), "component")
         yield _gauge("heartbeat_age_seconds", "Since the last heartbeat line.", {"": beat})
         yield _gauge("alarms", "Alarms that stand in the account.", vitals.alarms or {}, "kind")
 
     def _stage(self, name: str) -> str:
         return _among(self._stages, name)
+
+
+def _frozen(vitals: Vitals) -> int | None:
+    return None if vitals.authority is None else int(vitals.authority.frozen)
+
+
+def _granted(vitals: Vitals) -> Mapping[str, float | None]:
+    """Zero for all that could have it; nothing while it is not known."""
+    if vitals.authority is None:
+        return {}
+    has = vitals.authority.component
+    every = dict.fromkeys((*_GRANTABLE, *((_among(_GRANTABLE, has),) if has else ())), 0)
+    return every | ({_among(_GRANTABLE, has): 1} if has else {})
 
 
 def _among(known: Collection[str], text: str) -> str:

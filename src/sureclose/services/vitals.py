@@ -10,6 +10,7 @@ from typing import Final, Self
 
 import msgspec
 
+from sureclose.domain.authority import Authority
 from sureclose.services.supervisor import TaskReport
 from sureclose.streams.stage import StageHealth
 from sureclose.venue.clock import VenueClock
@@ -80,6 +81,19 @@ class UserStreamVitals(msgspec.Struct, frozen=True, kw_only=True):
     doubt: str = ""
 
 
+class AuthorityVitals(msgspec.Struct, frozen=True, kw_only=True):
+    """Grant and freeze as this process saw them last. ``component`` is empty while nobody has the grant."""
+
+    component: str
+    frozen: bool
+    triggers: tuple[str, ...]
+
+    @classmethod
+    def of(cls, standing: Authority) -> Self:
+        triggers = tuple(str(cause.trigger) for cause in standing.triggers)
+        return cls(component=standing.component or "", frozen=standing.frozen, triggers=triggers)
+
+
 class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     """``under_way`` counts closes (None: this process executes none); ``broken`` has those stuck here, and why."""
 
@@ -95,6 +109,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     user_stream: UserStreamVitals | None = None
     positions: PositionVitals | None = None
     lease: LeaseState | None = None
+    authority: AuthorityVitals | None = None
     weight_used: int | None = None
     alarms: Mapping[str, int] | None = None
     """How many of each kind stand in the account."""

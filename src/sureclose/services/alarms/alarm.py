@@ -39,6 +39,10 @@ class AlarmKind(StrEnum):
     """The log lacks what it had acknowledged, or is another one (``log``)."""
     ORPHAN = "ORPHAN"
     """An order of ours whose plan the log had lost (client order id)."""
+    FROZEN = "FROZEN"
+    """No grant counts, so no machine close is executed (``exit``)."""
+    DEMOTED = "DEMOTED"
+    """The grant was taken away from a component (its name), and no other has it."""
 
 
 class AlarmLevel(StrEnum):
@@ -65,6 +69,8 @@ _CRITICAL: Final = frozenset(
         AlarmKind.BLIND,
         AlarmKind.DEAD_TASK,
         AlarmKind.UNPROTECTED,
+        AlarmKind.FROZEN,
+        AlarmKind.DEMOTED,
     }
 )
 
