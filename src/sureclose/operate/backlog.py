@@ -3,13 +3,13 @@
 import msgspec
 
 from sureclose.operate.session import Session
-from sureclose.services import apply_layer, execution, intent_executor
+from sureclose.services.settings import Role
 from sureclose.streams.groups import Backlog, GroupInfo, StreamInfo, backlog, group_infos, stream_info
 from sureclose.streams.holders import Holder, holders
 from sureclose.streams.names import StreamName
 from sureclose.streams.zombies import REAP_IDLE_MS
 
-ROLES = (execution.NAME, apply_layer.NAME, intent_executor.NAME)
+ROLES = tuple(Role)
 """Whose consumer names are leased."""
 
 
