@@ -127,7 +127,7 @@ def test_older_services_are_listed_by_their_traces_beside_ours_of_the_same_name(
             decisions={"SKIP": 200},
         ),
     )
-    stale = group(
+    stale = group(  # incident 6: 34 consumers, all dead
         group="harvest_brain:old", consumers=34, lively=False, asked_at=NOW - 10_000_000, readable=None
     )
     found = mapped(traces=traces, groups=(group(), stale))
@@ -173,7 +173,7 @@ def test_the_document_has_each_piece_with_a_hash_that_can_be_checked_and_nothing
     assert "* In control: execution_service" in page
 
 
-def test_writers_are_named_by_our_stamp_or_as_older_entries_name_them() -> None:
+def test_incident_24_writers_are_named_by_our_stamp_or_as_older_entries_name_them() -> None:
     ours = {"schema": "sureclose/1", "producer": '{"name":"execution","version":"1","host":"h","pid":1}'}
     assert writer_of(ours) == ("execution_service", True)
     assert writer_of({"schema": "sureclose/1", "producer": "broken"}) == ("unnamed", False)

@@ -140,7 +140,8 @@ class Process:
         try:
             code = await self._supervisor.wait()
             tasks.look()
-            await self._watching.stopped()
+            if not code:
+                await self._watching.stopped()
         finally:
             all_told.set()
             await self._last_words(telling)
