@@ -41,8 +41,12 @@ async def _said(deployment: World, event: str) -> list[dict[str, str]]:
     return [json.loads(fields["facts"]) for _, fields in found if fields["event"] == event]
 
 
-def _names(rows: list[dict[str, Any]]) -> list[str]:
-    return sorted(row["component"] for row in rows)
+def _at(found: dict[str, Any], level: str) -> list[dict[str, Any]]:
+    return [row for row in found["components"] if row["level"] == level]
+
+
+def _names(found: dict[str, Any], level: str) -> list[str]:
+    return sorted(row["component"] for row in _at(found, level))
 
 
 async def _watched(deployment: World) -> Process:
@@ -69,7 +73,7 @@ async def _stopped_controller(log_url: str, folder: Path) -> None:
         found = await _shown(deployment, 7)
         assert [one["trigger"] for one in found["freeze"]["triggers"]] == ["ABSENCE"]
         assert found["grant"]["component"] == "execution_service"
-        assert found["controllers"] == []
+        assert _at(found, "CONTROLLER") == []
         assert [one["symbol"] for one in found["uncontrolled"]] == [held.symbol]
         assert found["safety_armed"] is False
         controller.signal(signal.SIGCONT)
@@ -124,14 +128,14 @@ async def _healthy(log_url: str, folder: Path) -> None:
 
         await eventually("time goes by without traffic", long_after)
         found = await _shown(deployment, 0)
-        assert _names(found["controllers"]) == ["execution_service"]
-        assert _names(found["observers"]) == ["apply_layer", "harvest_v2", "intent_executor"]
-        assert [one["component"] for one in found["observers"] if one["foreign"]] == ["harvest_v2"]
+        assert _names(found, "CONTROLLER") == ["execution_service"]
+        assert _names(found, "OBSERVER") == ["apply_layer", "harvest_v2", "intent_executor"]
+        assert [one["component"] for one in _at(found, "OBSERVER") if one["foreign"]] == ["harvest_v2"]
         assert found["uncontrolled"] == []
         assert found["freeze"] is None
         for piece in found["evidence"]:
             assert hashlib.sha256(piece["json"].encode()).hexdigest() == piece["sha256"], piece["name"]
-        told = " ".join(line["what"] for line in found["controllers"][0]["evidence"])
+        told = " ".join(line["what"] for line in _at(found, "CONTROLLER")[0]["evidence"])
         assert "1 orders in the newest records" in told
         second.signal(signal.SIGTERM)
         assert await second.ended() == 0

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sureclose.domain.authority import Authority, Cause, Component, Trigger, first, freeze
+from sureclose.domain.authority import Authority, Cause, Component, Level, Trigger, first, freeze
 from sureclose.domain.components import Facts
 from sureclose.domain.levels import Holder, Works
 from sureclose.operate.authority_document import render_map
@@ -70,7 +70,7 @@ def mapped(**more: Any) -> Map:
 
 
 def row(found: Map, component: str, *, foreign: bool = False) -> Row:
-    return next(one for one in found.rows if (one.component, one.foreign) == (component, foreign))
+    return next(one for one in found.components if (one.component, one.foreign) == (component, foreign))
 
 
 def test_one_in_control_and_nothing_frozen_is_healthy() -> None:
@@ -112,7 +112,7 @@ def test_groups_that_cant_be_read_leave_nobody_in_control() -> None:
 
 def test_the_granted_component_is_listed_though_there_is_no_trace_of_it() -> None:
     found = mapped(announced=(), holder=None, groups=())
-    assert [one.component for one in found.dead] == ["execution_service"]
+    assert [one.component for one in found.at_level(Level.DEAD)] == ["execution_service"]
     assert not found.healthy
 
 

@@ -15,6 +15,7 @@ from sureclose.domain.times import iso_ms
 from sureclose.operate.authority_document import render_map
 from sureclose.operate.authority_map import Map, Row, authority_map
 
+_TITLES = {Level.CONTROLLER: "controllers", Level.OBSERVER: "observers", Level.DEAD: "dead"}
 _COLOURS = {Level.CONTROLLER: "green", Level.OBSERVER: "default", Level.DEAD: "red"}
 
 
@@ -50,11 +51,8 @@ def show(options: Options, *, as_json: bool, markdown: Path | None) -> None:
 
 def _show(found: Map) -> None:
     console = exits.console()
-    for title, rows in (
-        ("controllers", found.controllers),
-        ("observers", found.observers),
-        ("dead", found.dead),
-    ):
+    for level, title in _TITLES.items():
+        rows = found.at_level(level)
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
         for column in ("component", "evidence", "age", "why no more"):
             table.add_column(column, overflow="fold")

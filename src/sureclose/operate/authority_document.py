@@ -62,11 +62,11 @@ def _who(found: Map) -> Iterator[str]:
                 _when(row.alive_at),
                 "; ".join(row.reasons) or "-",
             )
-            for row in found.rows
+            for row in found.components
         ],
     )
     yield ""
-    for row in found.rows:
+    for row in found.components:
         yield f"### {_name(row)}: {row.level}"
         yield ""
         for line in row.evidence:

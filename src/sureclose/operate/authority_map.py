@@ -70,9 +70,8 @@ class Map(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     environment: str
     scope: str
-    controllers: tuple[Row, ...]
-    observers: tuple[Row, ...]
-    dead: tuple[Row, ...]
+    components: tuple[Row, ...]
+    """Controllers first, then observers, then the dead; in each ours before foreign ones."""
     grant: dict[str, str] | None
     frozen: bool | None
     freeze: Freeze | None
@@ -86,14 +85,19 @@ class Map(msgspec.Struct, frozen=True, kw_only=True):
     unknown: dict[str, str]
     evidence: tuple[Piece, ...]
 
+    def at_level(self, level: Level) -> tuple[Row, ...]:
+        """The components of that level."""
+        return tuple(row for row in self.components if row.level is level)
+
+    @property
+    def controllers(self) -> tuple[Row, ...]:
+        """Who is in control: one, where all is well."""
+        return self.at_level(Level.CONTROLLER)
+
     @property
     def healthy(self) -> bool:
         """Exactly one is in control, and nothing is frozen."""
         return len(self.controllers) == 1 and self.frozen is False
-
-    @property
-    def rows(self) -> tuple[Row, ...]:
-        return (*self.controllers, *self.observers, *self.dead)
 
 
 async def authority_map(session: Session) -> Map:
@@ -131,16 +135,14 @@ def compute(
         _row(found, signs, ruling, ghost_ms)
         for signs in _components(found, streams, harvest, most_in_flight, ruling)
     ]
-    by_level = {level: tuple(row for row in rows if row.level is level) for level in Level}
-    nobody = not by_level[Level.CONTROLLER]
+    order = list(Level)
+    nobody = all(row.level is not Level.CONTROLLER for row in rows)
     return Map(
         at=found.at,
         account=account,
         environment=environment,
         scope=EXIT,
-        controllers=by_level[Level.CONTROLLER],
-        observers=by_level[Level.OBSERVER],
-        dead=by_level[Level.DEAD],
+        components=tuple(sorted(rows, key=lambda row: order.index(row.level))),
         grant=None if standing is None else standing.grant,
         frozen=ruling.frozen,
         freeze=_freeze(found),
