@@ -99,6 +99,17 @@ def test_positions_that_cant_be_read_are_unknown_and_never_none() -> None:
     assert "## Open positions\n\nUnknown: VenueError: 503\n" in render_map(found)
 
 
+def test_the_safety_controller_is_armed_until_it_was_disarmed_or_its_time_is_over() -> None:
+    """And where its record can't be read, or is none, that is not known."""
+    armed = {"state": "ARMED", "expires_at": str(NOW + 1)}
+    assert mapped(safety=armed).safety_armed is True
+    assert mapped(safety=armed | {"expires_at": str(NOW)}).safety_armed is False
+    assert mapped(safety=armed | {"state": "DISARMED"}).safety_armed is False
+    assert mapped(safety={}).safety_armed is False
+    assert mapped(safety={"who": "knows"}).safety_armed is None
+    assert mapped(safety=None).safety_armed is None
+
+
 def test_a_registry_that_cant_be_read_is_said_of_each_component() -> None:
     failed = (piece("registry", error="ResponseError: WRONGTYPE"),)
     found = mapped(announced=None, pieces=failed)

@@ -133,7 +133,7 @@ def _owns(signs: Signs, holder: Holder) -> bool:
 
 
 def _against(signs: Signs, ruling: Ruling, now: int, ghost_ms: int) -> Iterator[str]:
-    """What speaks against its being the controller; nothing, if it is."""
+    """What speaks against its being the controller; nothing, if it is. Of one without the grant no more is asked."""
     if signs.foreign or scope_of(signs.component) != EXIT:
         yield "it executes nothing of ours"
         return
@@ -143,6 +143,8 @@ def _against(signs: Signs, ruling: Ruling, now: int, ghost_ms: int) -> Iterator[
         yield "whether the account is frozen is not known"
     elif ruling.frozen:
         yield f"frozen: {', '.join(ruling.triggers) or 'no trigger recorded'}"
+    if ruling.granted != signs.component:
+        return
     if ruling.holder is None:
         yield "nobody holds the lease"
     elif not _owns(signs, ruling.holder):

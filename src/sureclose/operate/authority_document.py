@@ -155,8 +155,10 @@ def _safety(found: Map) -> Iterator[str]:
     yield "## Safety controller"
     yield ""
     if found.safety_armed is None:
-        yield "Unknown."
+        yield f"Unknown: {_cell(found.unknown.get('safety', 'its record can not be read as one'))}"
     elif found.safety_armed:
+        yield "Armed."
+        yield ""
         yield from (f"* {name}: {_cell(value)}" for name, value in sorted((found.safety or {}).items()))
     else:
         yield "Not armed."

@@ -147,7 +147,7 @@ def compute(
         frozen=ruling.frozen,
         freeze=_freeze(found),
         lease=found.holder,
-        safety_armed=None if found.safety is None else bool(found.safety),
+        safety_armed=_armed(found),
         safety=found.safety,
         positions=found.positions,
         uncontrolled=found.positions if nobody or found.positions is None else (),
@@ -155,6 +155,19 @@ def compute(
         unknown=found.unread(),
         evidence=found.pieces,
     )
+
+
+def _armed(found: Gathered) -> bool | None:
+    """Whether the arming of the safety controller counts now; None when its record can't be read as one."""
+    record = found.safety
+    if record is None:
+        return None
+    if not record:
+        return False
+    state, expires_at = record.get("state", ""), record.get("expires_at", "")
+    if not state or not expires_at.isdecimal():
+        return None
+    return state.upper() == "ARMED" and found.at < int(expires_at)
 
 
 def _freeze(found: Gathered) -> Freeze | None:
