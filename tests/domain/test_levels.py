@@ -132,6 +132,11 @@ def test_one_that_stopped_in_order_is_dead_without_waiting_when_nothing_else_liv
     assert judged(stopped, ruled(holder=None)).level is Level.DEAD
 
 
+def test_an_older_service_that_calls_itself_as_the_granted_component_controls_nothing() -> None:
+    found = judged(Signs(component=EXECUTION, foreign=True, announced=(announced(),), reads=(reads(),)))
+    assert (found.level, found.reasons) == (Level.OBSERVER, ("it executes nothing of ours",))
+
+
 def test_older_services_are_known_by_their_traces_and_have_longer_to_say_something() -> None:
     writes = Writes(stream="apply.result", entries=1, newest_at=NOW - GONE_MS - 1, read_live=True)
     assert judged(Signs(component="old", foreign=True, writes=(writes,))).level is Level.OBSERVER

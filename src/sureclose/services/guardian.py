@@ -115,8 +115,6 @@ class Guardian:
 
     async def _judge(self, standing: Authority, at: float, *, missed: bool) -> Authority:
         """The record after this look. A frozen account is judged by the audit that unfreezes it, not here."""
-        if missed:
-            self._watch = None
         if standing.frozen or not standing.recorded:
             self._watch = None
             return await self._breached(standing)
