@@ -136,7 +136,7 @@ async def _by_hand(log_url: str, folder: Path) -> None:
 
 async def _strangers(deployment: World, reducing: Held, opening: Held, used: str) -> None:
     """Orders that bear our prefix and were placed by hand: one reduces, then one does not, under an id of ours."""
-    known = f"sc-{token()}"
+    known = f"{deployment.order_prefix}{token()}"
     await _order(deployment, reducing, known, reduceOnly="true")
     done = await deployment.command("audit", "--json")
     assert (done.code, _failed(done)) == (1, {1, 2, 4, 5}), done

@@ -115,7 +115,7 @@ async def _a_changed_book(deployment: World, books: dict[str, Any], folder: Path
     trades = folder / "other.json"
     order = {**books["orders"][0], "orderId": 1, "executedQty": "0", "status": "EXPIRED"}
     theirs = {**order, "orderId": 2, "clientOrderId": "web_abc"}
-    ours = {**order, "clientOrderId": deployment.settings["VENUE__CLIENT_ORDER_ID_PREFIX"] + "stranger"}
+    ours = {**order, "clientOrderId": f"{deployment.order_prefix}stranger"}
     changed = {**books, "orders": [*books["orders"], ours, theirs]}
     trades.write_text(json.dumps(changed))
     done = await deployment.command("verify", "--trades", str(trades), "--json")

@@ -740,6 +740,11 @@ class World:
             **self._more,
         }
 
+    @property
+    def order_prefix(self) -> str:
+        """What the client order ids of this deployment begin with."""
+        return self.settings["VENUE__CLIENT_ORDER_ID_PREFIX"]
+
     def run(self, *arguments: str, **settings: str) -> Process:
         """Start ``sureclose run``; it may not be up yet."""
         process = Process(["run", *arguments], self.settings | settings, self.folder, "run", self._begin)

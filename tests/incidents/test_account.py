@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.acceptance.world import PREFIX, QUICK, Done, Held, eventually, token
+from tests.acceptance.world import QUICK, Done, Held, eventually, token
 from tests.incidents.plays import Stage, alone, effect, sent
 from tests.incidents.staged import staged
 from tests.incidents.wiretap import wiretap
@@ -365,7 +365,9 @@ async def test_incident_115_orders_of_another_bot_are_reported_as_foreign_and_th
         report = await stage.world.command("verify", "--venue", "--json")
         assert report.code == 0, report
         assert [one["client_order_id"] for one in report.document["foreign"]] == [theirs]
-        await stage.venue.signed("POST", "/fapi/v1/order", **order, newClientOrderId=f"{PREFIX}{token()}")
+        await stage.venue.signed(
+            "POST", "/fapi/v1/order", **order, newClientOrderId=f"{stage.world.order_prefix}{token()}"
+        )
 
         async def violated() -> Done | None:
             found = await stage.world.command("verify", "--venue", "--json")

@@ -5,7 +5,6 @@ from decimal import Decimal
 import pytest
 
 from sureclose.domain.ids import client_order_id_for
-from tests.acceptance.world import PREFIX
 from tests.incidents.plays import Stage, effect, shared
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
@@ -108,10 +107,14 @@ async def test_incident_105_a_timeout_that_the_stream_contradicts_is_not_sent_ag
 
 @shared
 async def test_incident_105_a_duplicate_id_means_that_the_order_is_ours_and_there(stage: Stage) -> None:
-    """-4116: an order with the id of our attempt is open. It is followed to its end, and no other is made."""
+    """-4116: an order with the id of our attempt is open. It is followed to its end, and no other is made.
+
+    The stream is silent here: an order of our prefix before its record is a breach, which ends all closes.
+    """
     held = await stage.open()
     plan_id = f"plan-{held.symbol}"
-    ours = client_order_id_for(PREFIX, "paper:main", plan_id, 1)
+    ours = client_order_id_for(stage.world.order_prefix, "paper:main", plan_id, 1)
+    await stage.control("faults", fault="stream_silent", match={"symbol": held.symbol})
     await stage.rest(held, ours)
     await stage.decide(held, plan_id)
 

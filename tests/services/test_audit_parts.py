@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from sureclose.operate.audit_probe import unexplained
 from sureclose.operate.map_file import rewrite_map
 from sureclose.services.settings import AuthoritySettings
 from sureclose.streams.connection import Log
+from sureclose.venue.errors import VenueUnreachable
 from tests.journal.journals import Desk
 from tests.services.audited import Audit
 
@@ -76,13 +78,22 @@ async def audit(log: Log, log_prefix: str, tmp_path: Path) -> Audit:
     return made
 
 
+class Away:
+    """A venue that does not answer: what is open is unknown then, and the page says so."""
+
+    async def positions(self) -> list[Position]:
+        raise VenueUnreachable("not now")
+
+
 async def test_the_map_is_rewritten_by_an_audit_that_passes_and_left_by_one_that_does_not(
     audit: Audit,
 ) -> None:
     document = audit.folder / "map.md"
     document.write_text("the old one\n")
     evidence = audits.decode(audit.file.read_bytes())
-    session = msgspec.structs.replace(audit.session, authority=AuthoritySettings(map_file=str(document)))
+    session = msgspec.structs.replace(
+        audit.session, authority=AuthoritySettings(map_file=str(document)), venue=cast("Any", Away())
+    )
     failed = msgspec.structs.replace(evidence, passed=False)
     record = audits.record_of(failed, audits.encode(failed))
     assert "left as it is" in await rewrite_map(session, record, failed)
@@ -92,7 +103,7 @@ async def test_the_map_is_rewritten_by_an_audit_that_passes_and_left_by_one_that
     text = document.read_text()
     assert all(question.asks in text for question in evidence.questions)
     assert record.sha256 in text
-    assert "Open positions: none" in text
+    assert "not now" in text, "what is open is unknown, and that is said"
     assert [path.name for path in audit.folder.glob(".map*")] == []
     assert "no map document is configured" in await rewrite_map(audit.session, record, evidence)
 
