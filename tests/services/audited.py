@@ -14,7 +14,12 @@ from sureclose.journal.checking.audited import Evidence, Period, Verdict, Versio
 from sureclose.journal.checking.questions import judge
 from sureclose.operate.auditing import missing_for
 from sureclose.operate.session import Session
-from sureclose.services.settings import AuthoritySettings, HarvestBrainSettings, StreamSettings
+from sureclose.services.settings import (
+    AuthoritySettings,
+    ExecutionSettings,
+    HarvestBrainSettings,
+    StreamSettings,
+)
 from sureclose.streams.connection import Log
 from tests.journal.audit_cases import COMPONENT, MINIMUM, caused, material
 from tests.journal.journals import Desk
@@ -38,7 +43,7 @@ class Audit:
             log=log,
             host=unused,
             streams=StreamSettings(prefix=desk.prefix),
-            execution=unused,
+            execution=ExecutionSettings(),
             harvest_brain=HarvestBrainSettings(),
             authority=AuthoritySettings(),
             keeping=unused,
