@@ -228,7 +228,7 @@ class Pair:
 
     async def do_take(self, owner: str) -> None:
         taken = await lease.take(self.desk.wire, self.desk.keys, owner, 60_000, above=self.model.epoch)
-        free = self.model.holder in {"", owner}
+        free = self.model.holder in {"", owner} and self.model.grant
         assert (taken is not None) is free
         if taken is not None:
             assert taken.epoch > self.model.epoch
