@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from sureclose.domain.events import EntryRef
 from sureclose.domain.facts import Admitted, Sending
 from sureclose.domain.words import PositionSide, Side
 from sureclose.journal.archive import Archive, Keeping
@@ -15,6 +17,7 @@ from sureclose.journal.verdict import Verdict
 from sureclose.services import engine
 from sureclose.services.archiver import Archiver
 from sureclose.streams.connection import Log
+from sureclose.streams.entry import Delivered, Entry
 from sureclose.streams.names import StreamName
 from tests.services.closings import COMPONENT, RECV_WINDOW, SYMBOL, Executor, executing
 
@@ -120,6 +123,35 @@ async def test_a_plan_whose_skip_was_archived_can_be_closed(executor: Executor, 
     await executor.until(lambda: len(executor.seen.reports) == 2)
     assert executor.amount == 0
     assert [str(report.outcome.kind) for report in executor.seen.reports] == ["SKIPPED", "FLAT"]
+
+
+async def test_an_entry_that_was_skipped_on_another_path_is_not_closed_by_an_unfreeze(
+    executor: Executor,
+) -> None:
+    """Two groups read one stream: what one of them has ended as frozen is still pending in the other."""
+    source = executor.streams.full(StreamName.APPLY_RESULT)
+    await executor.do("HSET", executor.keys.freeze, "reason", "test")
+    first, later = executor.decision("plan"), executor.decision("plan", origin_at=executor.time.ms() + 1)
+    entry = executor.entry()
+    executor.engine.admit(first, entry)
+    await executor.until(lambda: len(executor.seen.reports) == 1)
+    await executor.close(later)
+    await executor.until(lambda: len(executor.seen.reports) == 2)
+    await executor.do("DEL", executor.keys.freeze)
+    await executor.reign()
+    handed_on = msgspec.structs.replace(first, cause=(*first.cause, entry.ref))
+    elsewhere = Entry(EntryRef(executor.streams.full(StreamName.TRADE_INTENT), "7-0"), {}, Delivered.NEW)
+    assert entry.ref.stream == source
+    executor.engine.admit(first, entry)
+    executor.engine.admit(handed_on, elsewhere)
+    await executor.until(lambda: len(executor.seen.acknowledged) == 2)
+    assert sorted(executor.seen.acknowledged) == sorted([entry.ref.entry_id, "7-0"])
+    assert executor.venue.placed == []
+    assert [str(report.outcome) for report in executor.seen.reports] == ["SKIPPED(frozen)"] * 2
+    fresh = executor.decision("plan", origin_at=executor.time.ms() + 2)
+    executor.admit(fresh)
+    await executor.until(lambda: len(executor.seen.reports) == 3)
+    assert executor.amount == 0
 
 
 async def test_open_closes_are_taken_up_in_parts_until_all_have_ended(

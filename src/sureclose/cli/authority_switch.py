@@ -73,6 +73,7 @@ def _show(switched: Switched) -> None:
     if switched.frozen:
         click.echo("the account is still frozen: machine closes end as SKIPPED(frozen)", err=True)
     click.echo(
-        f'next: set execution.path = "{switched.path}" everywhere, then `sureclose prove`, `sureclose audit`',
+        f'next: set execution.path = "{switched.path}" everywhere, then `sureclose prove` and '
+        f"`sureclose audit --component {switched.component}`",
         err=True,
     )

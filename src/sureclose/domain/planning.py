@@ -37,6 +37,11 @@ def same_age(one: Wish, other: Wish) -> bool:
     return (one.origin_at, one.expires_at) == (other.origin_at, other.expires_at)
 
 
+def same_delivery(one: EntryRef, its: Decision, other: EntryRef, others: Decision) -> bool:
+    """Whether two entries are one delivery: one and the same, or the one was handed on as the other."""
+    return one == other or one in others.cause or other in its.cause
+
+
 def asked(wish: Wish) -> tuple[object, ...]:
     """What a wish asks for, as plain values that can be compared and written down."""
     amounts = (None if amount is None else amount_key(amount) for amount in (wish.fraction, wish.quantity))

@@ -209,7 +209,7 @@ def _verification(chosen: Option) -> Iterator[Step]:
 
 def _audit(chosen: Option, standing: Authority) -> Iterator[Step]:
     yield Step("sureclose prove", "6 of 6 hold; the second names the groups of this path")
-    yield Step("sureclose audit", "all five questions pass; it prints its ID")
+    yield Step(f"sureclose audit --component {chosen.component}", "all five questions pass; it prints its ID")
     if not standing.grant:
         yield Step(
             f"sureclose authority grant {chosen.component} --audit ID", f"{chosen.component} holds the grant"

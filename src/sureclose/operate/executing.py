@@ -33,6 +33,7 @@ from sureclose.services.health import Health
 from sureclose.services.metrics import Metrics, Witnesses
 from sureclose.services.reading import Wiring
 from sureclose.services.routes import Route, executors, other_reader, readers
+from sureclose.services.settings import HarvestExecutor
 from sureclose.services.tools import Tools
 from sureclose.services.trimmer import TRIMMED, Trimmer
 from sureclose.services.vitals import LeaseState, StageVitals
@@ -256,9 +257,11 @@ class Executors:
 
     def _trimmer(self) -> Trimmer:
         session = self._session
+        hands_over = session.harvest_brain.executor is HarvestExecutor.EXECUTION_SERVICE
+        names = (*TRIMMED, StreamName.TRADE_INTENT) if hands_over else TRIMMED
         return Trimmer(
             session.wire,
-            tuple(map(session.streams.full, TRIMMED)),
+            tuple(map(session.streams.full, names)),
             session.keeping.keep_entries,
             lambda: self.lease is not None,
             readers=self._readers,

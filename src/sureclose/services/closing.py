@@ -17,7 +17,7 @@ from sureclose.domain.events import Decision, EntryRef
 from sureclose.domain.facts import Admitted, Ended, Sending, Via
 from sureclose.domain.market import OrderReport, Position, Trade
 from sureclose.domain.outcome import OutcomeKind
-from sureclose.domain.planning import planned_id
+from sureclose.domain.planning import planned_id, same_delivery
 from sureclose.domain.rebuilding import JOURNAL_LOST, orphan_of
 from sureclose.domain.report import report_of
 from sureclose.domain.sameness import CLOCK_DOUBT_MS
@@ -72,6 +72,7 @@ class Closing:
         self._log_fails = False
         self._length_before: int | None = None
         self._sent: set[int] = set()
+        self._admitted: tuple[Admitted, ...] = ()
         self._by_order = by_order
         self._client_order_ids: set[str] = set()
         self.plan_id = plan_id
@@ -147,7 +148,8 @@ class Closing:
         if first_look:
             self._length_before = self._chain.head.length
         if loaded is not None:
-            self.judged = next(f.entry for f in reversed(loaded.facts) if isinstance(f, Admitted))
+            self._admitted = tuple(fact for fact in loaded.facts if isinstance(fact, Admitted))
+            self.judged = self._admitted[-1].entry
         if not isinstance(self.state, New | Done):
             for attempt in self.state.progress.attempts:
                 self._listen_for(attempt.client_order_id)
@@ -163,12 +165,17 @@ class Closing:
         return steps.Received(now=now, decision=decision, entry=self.judged, orphan=self._orphan())
 
     def _published(self, state: New | Done) -> bool:
-        """Whether the outcome is there. A skip that was there before we came does not count: it burns no id."""
+        """Whether the outcome is there. A skip that was there before we came counts for its own delivery: it burns no id."""
         if isinstance(state, New):
             return False
         if state.ended.outcome.kind is not OutcomeKind.SKIPPED:
             return True
-        return self._chain.head.length > (self._length_before or 0)
+        before = self._received is not None and self.spoke_for(*self._received)
+        return before or self._chain.head.length > (self._length_before or 0)
+
+    def spoke_for(self, decision: Decision, entry: EntryRef) -> bool:
+        """Whether this delivery was taken in before, on whichever path: then it has its outcome, and no second one."""
+        return any(same_delivery(one.entry, one.decision, entry, decision) for one in self._admitted)
 
     def _taken(self, step: steps.Step) -> steps.AnyEffect:
         self.state = step.state

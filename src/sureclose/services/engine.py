@@ -209,8 +209,8 @@ class Engine:
         again = [d for d in rest if _made(closing, d.decision)]
         others = [d.entry for d in rest if not _made(closing, d.decision)]
         if closing.skipped:
-            anew = [d for d in rest if not (d in again and same_age(d.decision, closing.decision))]
-            again, others = [d for d in again if d not in anew], []
+            anew = [d for d in rest if not _heard(closing, d, made=d in again)]
+            again, others = [d for d in rest if d not in anew], []
             self._held |= {delivery.entry.ref.entry_id for delivery in anew}
             if anew:
                 self._deliveries[plan_id] = [*anew, *self._deliveries.pop(plan_id, [])]
@@ -232,6 +232,12 @@ def _made(closing: Closing, decision: Decision) -> bool:
     """Whether the decision asks for what was closed."""
     burnt = closing.burnt
     return burnt.is_for(decision) if burnt is not None else same_close(decision, closing.decision)
+
+
+def _heard(closing: Closing, delivery: Delivery, *, made: bool) -> bool:
+    """Whether the skip is this delivery's own outcome: it is the one that was skipped, or as old and asks for the same."""
+    own = closing.spoke_for(delivery.decision, delivery.entry.ref)
+    return own or (made and same_age(delivery.decision, closing.decision))
 
 
 def _conflict(plan_id: str) -> Unreadable:

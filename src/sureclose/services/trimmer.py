@@ -19,7 +19,7 @@ TRIMMED = (
     StreamName.EXECUTION_RESULT,
     StreamName.DEAD_LETTER,
 )
-"""``authority.events`` are evidence and stay; ``trade.intent`` is another program's to trim."""
+"""``authority.events`` are evidence and stay; ``trade.intent`` is another program's to trim, unless we hand over on it."""
 LOOK_S = 5.0
 
 

@@ -8,6 +8,7 @@ import structlog
 
 from sureclose.domain.events import Decision, EntryRef
 from sureclose.domain.facts import Admitted
+from sureclose.domain.planning import same_age, same_close, same_delivery
 from sureclose.journal.record import ChainBroken
 from sureclose.journal.states import BURNT, states
 from sureclose.journal.store import Journal
@@ -32,7 +33,7 @@ class Watcher:
     """Keeps entries until the path that executes is done with what they ask for. It never acts on one.
 
     An approved decision is done with when its plan has an outcome: a skip, which uses no id up, only if the decision that
-    was skipped is this one or came later. What can't be read is done with when the other path's group is: that one buries it,
+    was skipped is this one or came later, or is as old and asks for the same. What can't be read is done with when the other path's group is: that one buries it,
     in one script with its acknowledgement, so that there is one letter; were it gone, whoever takes over does it.
 
     ``approvals`` are the streams that decisions are read from, ``other`` the other path's group on this one's stream.
@@ -103,9 +104,14 @@ class Watcher:
             return False  # who executes says so aloud, and a person has to look at it
         if loaded is None:
             return False
-        last = next((fact for fact in reversed(loaded.facts) if isinstance(fact, Admitted)), None)
-        if last is None:
+        admitted = [fact for fact in loaded.facts if isinstance(fact, Admitted)]
+        if not admitted:
             return loaded.burnt is not None
+        if any(same_delivery(one.entry, one.decision, ref, decision) for one in admitted):
+            return True
+        last = admitted[-1]
+        if same_close(last.decision, decision) and same_age(last.decision, decision):
+            return True
         judged = self._said_by(last.entry, last.decision)
         return any(
             stream in judged and id_key(judged[stream]) >= id_key(entry_id)
