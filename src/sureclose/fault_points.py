@@ -34,6 +34,9 @@ class FaultPoint(StrEnum):
     # A switch of paths: what was under way has ended or is left to the next, and the grant moves.
     BEFORE_SWITCH = "before_switch"
     AFTER_SWITCH = "after_switch"
+    # The safety controller: its right to one close, and the event that is its cause.
+    BEFORE_FIRE = "before_fire"
+    AFTER_FIRE = "after_fire"
     # The stages: a name to read under, the entries, their ends.
     BEFORE_SLOT = "before_slot"
     AFTER_SLOT = "after_slot"

@@ -61,6 +61,7 @@ COMMANDS: Final = (
     "authority",
     "freeze",
     "unfreeze",
+    "safety",
     "backlog",
     "doctor",
     "new-config",

@@ -415,6 +415,15 @@ class Exchange:
         match = {"symbol": symbol, "route": "POST /fapi/v1/order"}
         await self._json("POST", "/paper/v1/faults", {"fault": fault, "match": match, **more})
 
+    async def fault_of_reads(self, fault: str, route: str) -> None:
+        """Arm a fault for every request to a route, until ``calm``."""
+        body = {"fault": fault, "match": {"route": route}, "count": 1_000_000}
+        await self._json("POST", "/paper/v1/faults", body)
+
+    async def price(self, symbol: str, price: Decimal) -> None:
+        """The mark price is this, and walks on from there."""
+        await self._json("POST", "/paper/v1/prices", {"symbol": symbol, "price": f"{price:f}"})
+
     async def armed(self) -> list[dict[str, Any]]:
         armed: list[dict[str, Any]] = (await self._json("GET", "/paper/v1/faults"))["armed"]
         return armed
@@ -665,6 +674,19 @@ class Producer:
         """What a process that is gone said last."""
         name = f"{said['component']}@{said['worker']}"
         await self._client.hset(self.prefix + "sureclose:paper:main:components", name, json.dumps(said))
+
+    async def document(self, name: str) -> Any:
+        """A JSON document of the account, ``None`` when there is none."""
+        found = await self._client.get(f"{self.prefix}sureclose:paper:main:{name}")
+        return None if found is None else json.loads(found)
+
+    async def released(self) -> None:
+        """Nobody executes any more."""
+
+        async def nobody() -> bool | None:
+            return await self._client.exists(self.prefix + "sureclose:paper:main:lease") == 0 or None
+
+        await eventually("nobody holds the lease", nobody)
 
     async def release(self) -> None:
         """Let the lease of a dead process run out at once."""

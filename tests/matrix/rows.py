@@ -119,6 +119,21 @@ SWITCH: Final = (
         elsewhere=_SWITCHED,
     ),
 )
+_RIGHT: Final = "tests/acceptance/test_acceptance_safety.py::_killed_around_its_right"
+SAFETY: Final = (
+    Row(
+        FaultPoint.BEFORE_FIRE,
+        "the lease",
+        "judges anew, on what it has read since its start",
+        elsewhere=_RIGHT,
+    ),
+    Row(
+        FaultPoint.AFTER_FIRE,
+        "the right to one close, until it runs out, and the event that is its cause; the try is used up",
+        "judges anew; the right was that reign's and lets nothing pass, so the next close is the next try",
+        elsewhere=_RIGHT,
+    ),
+)
 STAGES: Final = (
     *_around(
         "slot",
@@ -348,6 +363,7 @@ DRAIN: Final = (
 PARTS: Final[dict[str, tuple[Row, ...]]] = {
     "The process: who may execute, and what is taken up": PROCESS,
     "A switch of paths": SWITCH,
+    "The safety controller": SAFETY,
     "The stages: a name to read under, entries, and their ends": STAGES,
     "1 Receive": RECEIVE,
     "2 Size, and what stands in the way": SIZE,

@@ -371,6 +371,8 @@ def test_what_needs_a_person_at_once_is_critical() -> None:
     critical = {kind for kind in AlarmKind if AlarmLevel.of(kind) is AlarmLevel.CRITICAL}
     assert critical == {
         "PARKED",
+        "SAFETY_FAILED",
+        "SAFETY_EXPIRED",
         "BREACH",
         "BLIND",
         "DEAD_TASK",

@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "verify": "sureclose.cli.verify:verify_command",
     "audit": "sureclose.cli.audit:audit",
     "authority": "sureclose.cli.authority:authority",
+    "safety": "sureclose.cli.safety:safety",
     "freeze": "sureclose.cli.freezing:freeze",
     "unfreeze": "sureclose.cli.freezing:unfreeze",
     "backlog": "sureclose.cli.backlog:backlog",

@@ -31,6 +31,8 @@ class RolesType(click.ParamType[tuple[Role, ...]]):
             self.fail(
                 f"{', '.join(unknown) or 'nothing'} is no role; there are {', '.join(Role)}", param, ctx
             )
+        if Role.SAFETY in words and set(words) != {Role.SAFETY}:
+            self.fail("safety needs a process of its own: it acts where the others are not there", param, ctx)
         return tuple(dict.fromkeys(map(Role, words)))
 
 
@@ -38,7 +40,7 @@ class RolesType(click.ParamType[tuple[Role, ...]]):
 @click.option(
     "--roles",
     type=RolesType(),
-    help="What this process does.  [default: intent-executor, apply-layer, and the executor of execution.path]",
+    help="What this process does.  [default: intent-executor, apply-layer, and the executor of execution.path; safety only alone]",
 )
 @click.option("--parent-death", type=int, metavar="PID", hidden=True, help="Stop when that parent ends.")
 @click.pass_obj

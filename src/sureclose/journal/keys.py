@@ -87,6 +87,23 @@ class Keys(msgspec.Struct, frozen=True):
         return self._key("safety")
 
     @property
+    def safety_fired(self) -> str:
+        """Hash by symbol, side and rule: the episode of the last safety close, which try it was, its plan.
+
+        Bounded by the venue's symbols: one field of a side and rule, overwritten by the next.
+        """
+        return self._key("safety_fired")
+
+    @property
+    def safety_health(self) -> str:
+        """What the safety controller last said of itself, one JSON document."""
+        return self._key("safety_health")
+
+    def safety_right(self, intent_id: str) -> str:
+        """The safety controller's right to one close; holds its plan and the epoch, and expires by itself."""
+        return self._key(f"safety_right:{intent_id}")
+
+    @property
     def backlog(self) -> str:
         """Stream of what backlog drains recorded, one entry for each batch that was acknowledged with it."""
         return self._key("backlog")

@@ -182,6 +182,8 @@ class Journal:
                 shelf.before,
                 keys.log,
                 keys.orphans,
+                keys.safety,
+                keys.safety_right(warranted_intent),
             ],
             [
                 lease.owner,
@@ -263,6 +265,8 @@ class Journal:
                 shelf.now,
                 shelf.before,
                 keys.log,
+                keys.safety,
+                keys.safety_right(warranted_intent),
             ],
             [
                 lease.owner,

@@ -17,6 +17,12 @@ class Verdict(StrEnum):
     """An order with this client order id was sent before, in a history that the log has lost."""
     BURNT = "BURNT"
     """A close of that id was made and archived: it would have begun anew."""
+    NOT_FROZEN = "NOT_FROZEN"
+    """The safety controller acts under a freeze only."""
+    NOT_ARMED = "NOT_ARMED"
+    """The safety controller is not armed under this freeze, or its sunset has come."""
+    SPENT = "SPENT"
+    """The safety controller has made its tries in this episode of the position."""
     LOG_LOST = "LOG_LOST"
     """The log lacks what it has acknowledged to this process, or is another one."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
+from sureclose.domain.authority import Component
 from sureclose.domain.market import OrderReport
 from sureclose.domain.policy import Policy
 from sureclose.domain.words import Mode
@@ -37,6 +38,7 @@ from sureclose.services.settings import HarvestExecutor
 from sureclose.services.tools import Tools
 from sureclose.services.trimmer import TRIMMED, Trimmer
 from sureclose.services.vitals import LeaseState, StageVitals
+from sureclose.services.witness import Witness
 from sureclose.streams.names import StreamName
 from sureclose.streams.wire import wait_set
 
@@ -182,7 +184,15 @@ class Executors:
             fence = session.fence.beside()
             self._fences.append(fence)
         wiring = Wiring(session.wiring.streams, session.wiring.rules, identity.producer(route.role))
-        tools = self._tools(route, wiring, fence)
+        tools = tools_of(
+            session,
+            wiring,
+            fence,
+            self._witness,
+            self._orphans,
+            component=route.component,
+            group=route.group,
+        )
         everywhere = executors(session.streams, session.harvest_brain)
         service = ExecutionService(
             session.log,
@@ -194,49 +204,12 @@ class Executors:
             observe=metrics,
             monotonic=session.monotonic,
             started_at=started_at,
-            continuity=Continuity(
-                session.log,
-                tools.journal,
-                fence,
-                wiring,
-                session.venue,
-                self._alarms,
-                session.clock,
-                prefix=tools.policy.client_order_id_prefix,
-                recv_window=tools.recv_window,
-                margin=tools.policy.margin,
-                max_age=tools.policy.max_age,
-                absence_s=session.authority.absence_s,
-            ),
+            continuity=continuity_of(session, tools, fence, wiring, self._alarms),
             approvals=[session.streams.full(other.source) for other in everywhere],
             other=other_reader(session.streams, session.harvest_brain, route),
         )
         self._archivers.append(self._archiver(fence, service))
         return service
-
-    def _tools(self, route: Route, wiring: Wiring, fence: Fence) -> Tools:
-        session, settings = self._session, self._session.execution
-        return Tools(
-            journal=Journal(session.wire, session.keys, session.clock.now, fence),
-            venue=session.venue,
-            policy=Policy(
-                account=session.keys.account,
-                client_order_id_prefix=session.venue_settings.client_order_id_prefix,
-                max_age=settings.max_age_s * 1000,
-                margin=settings.margin_ms,
-                spread=settings.spread_ms,
-                park_after=settings.park_after_ms,
-                clears=settings.clears,
-                tidies=settings.tidies,
-            ),
-            component=route.component,
-            group=route.group,
-            recv_window=session.venue_settings.recv_window_ms,
-            announce=announcer(wiring, session.clock.now),
-            clock=session.clock,
-            witness=self._witness,
-            orphans=self._orphans,
-        )
 
     def _archiver(self, fence: Fence, service: ExecutionService) -> Archiver:
         session, keeping = self._session, self._session.keeping
@@ -277,3 +250,56 @@ class Executors:
             **readers(session.streams, session.harvest_brain, path),
         }
         return {session.streams.full(name): group for name, group in needed.items()}
+
+
+def tools_of(
+    session: Session,
+    wiring: Wiring,
+    fence: Fence,
+    witness: Witness,
+    orphans: dict[str, OrderReport],
+    *,
+    component: Component,
+    group: str,
+) -> Tools:
+    """What the closes of one component in this process work with; their entries are acknowledged in ``group``."""
+    settings = session.execution
+    return Tools(
+        journal=Journal(session.wire, session.keys, session.clock.now, fence),
+        venue=session.venue,
+        policy=Policy(
+            account=session.keys.account,
+            client_order_id_prefix=session.venue_settings.client_order_id_prefix,
+            max_age=settings.max_age_s * 1000,
+            margin=settings.margin_ms,
+            spread=settings.spread_ms,
+            park_after=settings.park_after_ms,
+            clears=settings.clears,
+            tidies=settings.tidies,
+        ),
+        component=component,
+        group=group,
+        recv_window=session.venue_settings.recv_window_ms,
+        announce=announcer(wiring, session.clock.now),
+        clock=session.clock,
+        witness=witness,
+        orphans=orphans,
+    )
+
+
+def continuity_of(session: Session, tools: Tools, fence: Fence, wiring: Wiring, alarms: Alarms) -> Continuity:
+    """What makes sure of the log before each reign with these tools."""
+    return Continuity(
+        session.log,
+        tools.journal,
+        fence,
+        wiring,
+        session.venue,
+        alarms,
+        session.clock,
+        prefix=tools.policy.client_order_id_prefix,
+        recv_window=tools.recv_window,
+        margin=tools.policy.margin,
+        max_age=tools.policy.max_age,
+        absence_s=session.authority.absence_s,
+    )

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from sureclose.domain.words import Mode
 from sureclose.operate.executing import Executors
 from sureclose.operate.handing import handing_over
+from sureclose.operate.safety_role import SafetyRole
 from sureclose.operate.session import Session
 from sureclose.operate.watching import Watching
 from sureclose.operate.wiring import misplaced, purposes, readings
@@ -82,6 +83,7 @@ class Process:
         self._stages: dict[str, Stage] = {}
         self._executors: Executors | None = None
         self._hand_over: HandOver | None = None
+        self._safety: SafetyRole | None = None
         self._lags: dict[str, int | None] = {}
         self._worker = identity.worker()
         self._probe = WriteProbe(
@@ -159,6 +161,9 @@ class Process:
         if self._hand_over is not None:
             stages[Role.HARVEST_BRAIN] = self._hand_over.vitals()
         answers = [stage.health.failing_since is None for stage in stages.values()]
+        if self._safety is not None:
+            found = self._vitals(stages, [*answers, *self._safety.answers()])
+            return msgspec.structs.replace(found, **self._safety.vitals())
         if executors is None:
             return self._vitals(stages, answers)
         engine = executors.engine
@@ -259,7 +264,22 @@ class Process:
         if Role.HARVEST_BRAIN in self._roles and hands_over:
             self._hand_over = handing_over(self._session, self._metrics)
             self._supervisor.spawn(Role.HARVEST_BRAIN, self._hand_over.run(self._stop))
+        if Role.SAFETY in self._roles:
+            self._safeguard()
         await self._execute()
+
+    def _safeguard(self) -> None:
+        self._safety = SafetyRole(
+            self._session,
+            alarms=self._alarms,
+            metrics=self._metrics,
+            health=self._health,
+            worker=self._worker,
+            started_at=self._started_at,
+            stop=self._stop,
+        )
+        for name, work in self._safety.tasks():
+            self._supervisor.spawn(name, work)
 
     async def _execute(self) -> None:
         session = self._session

@@ -79,6 +79,11 @@ class Engine:
         return len(self._closings)
 
     @property
+    def busy(self) -> bool:
+        """Whether closes are under way, or still to be taken up."""
+        return bool(self._closings) or (self._resuming is not None and not self._resuming.done())
+
+    @property
     def under_way(self) -> Iterable[Closing]:
         """The closes themselves."""
         return tuple(self._closings.values())

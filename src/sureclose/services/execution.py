@@ -18,6 +18,7 @@ from sureclose.journal.lease import Lease
 from sureclose.services.approvals import Approvals
 from sureclose.services.continuity import Continuity
 from sureclose.services.engine import Delivery, Engine
+from sureclose.services.lease_keeper import RENEW_S, keep_lease
 from sureclose.services.observer import Observer, Sideline
 from sureclose.services.progress import say_progress
 from sureclose.services.pulse import Pulse, tell
@@ -37,7 +38,6 @@ from sureclose.streams.wire import Wire, wait_set
 
 log = structlog.get_logger()
 
-RENEW_S = 1.0
 RETRY_S = 0.2
 NEXT_S = 0.02
 """Between two looks of the one that a switch makes the next: the grant may move at any moment."""
@@ -354,29 +354,28 @@ class ExecutionService:
         return 0 if self.engine is None else self._settings.most_in_flight - self.engine.size
 
     async def _keep(self, held: Lease, over: asyncio.Event, done: asyncio.Event) -> None:
-        """Renew until done. A lease that can't be renewed in time is lost, whoever has it now."""
-        renewed_at = self._monotonic()
-        while not await wait_set(done, RENEW_S):
-            asked_at = self._monotonic()
-            try:
-                renewed = await lease.renew(self._lease_wire, self.keys, held)
-                self._log_answers = True
-                if renewed:
-                    why = await self._continuity.watch(self._lease_wire) if self.engine else ""
-                    if not why:
-                        renewed_at = asked_at
-                        self._follow(held, over)
-                        continue
-                else:
-                    why = "another process has it"
-            except (RedisError, OSError) as error:
-                self._log_answers = False
-                if asked_at - renewed_at < lease.TTL_MS / 1000:
-                    continue
-                why = f"not renewed in time: {error}"
-            log.error("lease_lost", epoch=held.epoch, why=why)
-            done.set()
-            over.set()
+        """Renew until done; the authority record is followed after each renewal."""
+
+        async def watch() -> str:
+            why = await self._continuity.watch(self._lease_wire) if self.engine else ""
+            if not why:
+                self._follow(held, over)
+            return why
+
+        def answered(answers: bool) -> None:
+            self._log_answers = answers
+
+        await keep_lease(
+            self._lease_wire,
+            self.keys,
+            held,
+            over,
+            done,
+            self._monotonic,
+            watch,
+            answered=answered,
+            every_s=RENEW_S,
+        )
 
     def _follow(self, held: Lease, over: asyncio.Event) -> None:
         """The end of a reign by the authority record. The lease is kept until what is under way is finished or left."""

@@ -94,6 +94,7 @@ def default_roles(path: Path, harvest: HarvestBrainSettings) -> tuple[Role, ...]
 def stages_of(
     roles: Collection[Role], streams: StreamSettings, harvest: HarvestBrainSettings
 ) -> tuple[str, ...]:
-    """The names of the readers in a process with these roles."""
+    """The names of the readers in a process with these roles. The safety controller reads no entries."""
     routes = (route.name for route in executors(streams, harvest) if route.role in roles)
-    return tuple(dict.fromkeys((*roles, *routes)))
+    reading = (role for role in roles if role is not Role.SAFETY)
+    return tuple(dict.fromkeys((*reading, *routes)))

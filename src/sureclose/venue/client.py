@@ -242,10 +242,10 @@ class SignedClient:
             signed = self.signer.sign([*query, ("recvWindow", window), ("timestamp", str(self.clock.now()))])
             return Reply(await self._fetch(http, method, endpoint, f"{endpoint.path}?{signed}"), requested_at)
 
-    async def unsigned(self, method: str, endpoint: Endpoint) -> bytes:
+    async def unsigned(self, method: str, endpoint: Endpoint, purpose: Purpose = Purpose.CLOSE) -> bytes:
         """One request without a signature, which changes nothing that a repetition would double."""
         http = self.reads
-        async with self._turn(Purpose.CLOSE, endpoint):
+        async with self._turn(purpose, endpoint):
             return await self._fetch(http, method, endpoint, endpoint.path)
 
     @asynccontextmanager

@@ -39,6 +39,14 @@ PAPER: Final = Addresses("", "", "")
 _BY_MODE: Final = {Mode.LIVE: LIVE, Mode.DEMO: DEMO, Mode.PAPER: PAPER}
 _LIVE_HOSTS: Final = frozenset({"fapi.binance.com", "fstream.binance.com", "ws-fapi.binance.com"})
 _TEST_HOST_PARTS: Final = ("demo-fapi.", "testnet.", "binancefuture.com")
+_TEST_HOSTS: Final = frozenset(
+    {
+        "demo-fapi.binance.com",
+        "testnet.binancefuture.com",
+        "fstream.binancefuture.com",
+        "stream.binancefuture.com",
+    }
+)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _STREAM_SCHEME: Final = {"http": "ws", "https": "wss"}
 
@@ -178,3 +186,23 @@ def _check(name: str, address: str, schemes: tuple[str, str], mode: Mode) -> Non
         raise ValueError(f"{name} is the live exchange, but venue.environment is {mode.value}")
     if mode is not Mode.DEMO and is_test:
         raise ValueError(f"{name} is Binance's testnet, but venue.environment is {mode.value}")
+
+
+def strangers_to(settings: VenueSettings) -> list[str]:
+    """What of the addresses is not known to be the environment's own, with the remedy; for what acts unattended.
+
+    A paper exchange may be anywhere, so there it is enough that ``addresses`` did not object.
+    """
+    known = {Mode.LIVE: _LIVE_HOSTS, Mode.DEMO: _TEST_HOSTS}.get(settings.environment)
+    if known is None:
+        return []
+    found = addresses(settings)
+    hosts = {
+        "venue.base_url": urlsplit(found.rest).hostname,
+        "venue.stream_url": urlsplit(found.stream).hostname,
+    }
+    return [
+        f"{name} is {host}, which is not known to be the {settings.environment.value} exchange: leave it empty"
+        for name, host in hosts.items()
+        if (host or "").casefold() not in known
+    ]

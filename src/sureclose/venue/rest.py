@@ -9,6 +9,7 @@ from typing import Final, Self
 import msgspec
 
 from sureclose.domain.market import OrderReport, Position, Refusal, RestingOrder, SymbolRules, Trade
+from sureclose.domain.safety import Margin, Mark
 from sureclose.domain.words import PositionSide
 from sureclose.venue import history
 from sureclose.venue.book import PositionBook
@@ -16,6 +17,7 @@ from sureclose.venue.client import SignedClient, decode
 from sureclose.venue.clock import VenueClock, steady_seconds, wall_ms
 from sureclose.venue.codes import CANCEL_REJECTED, NO_SUCH_ORDER, STALE_MODE, STALE_RULES
 from sureclose.venue.endpoints import (
+    ACCOUNT,
     ACCOUNT_CONFIG,
     ALGO_ORDER,
     ALL_OPEN_ALGO_ORDERS,
@@ -29,6 +31,7 @@ from sureclose.venue.endpoints import (
     OPEN_ORDERS,
     ORDER,
     POSITION_RISK,
+    PREMIUM_INDEX,
     USER_TRADES,
 )
 from sureclose.venue.environments import VenueSettings
@@ -41,6 +44,7 @@ from sureclose.venue.positions import PositionReads
 from sureclose.venue.resting_book import RestingBook
 from sureclose.venue.schemas import (
     AccountConfig,
+    AccountSums,
     AlgoOrderRow,
     Cancelled,
     DualSide,
@@ -50,6 +54,7 @@ from sureclose.venue.schemas import (
     OpenOrderRow,
     OrderRow,
     PositionRow,
+    PremiumRow,
     TradeRow,
 )
 from sureclose.venue.secret import Credentials
@@ -364,6 +369,16 @@ class BinanceRest:
         self.book.check(positions, whole=symbol is None, generation=generation)
         return positions
 
+    async def marks(self) -> dict[str, Mark]:
+        """The mark price of every symbol, with the venue's own time of each."""
+        body = await self._client.unsigned("GET", PREMIUM_INDEX, Purpose.OBSERVE)
+        return {row.symbol: row.mark() for row in decode(list[PremiumRow], body, PREMIUM_INDEX.path)}
+
+    async def margin(self) -> Margin:
+        """The account's maintenance margin and margin balance."""
+        reply = await self._client.read(ACCOUNT, [], Purpose.OBSERVE)
+        return decode(AccountSums, reply.body, ACCOUNT.path).margin(reply.requested_at)
+
     async def dual_side(self) -> bool:
         """See ``Venue``."""
         async with self._asking_mode:
@@ -380,7 +395,6 @@ class BinanceRest:
 
     @property
     def known_dual_side(self) -> bool:
-        """See ``Venue``."""
         return self._known_dual_side
 
     def _forget_mode(self) -> None:

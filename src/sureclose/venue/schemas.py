@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from sureclose.domain.market import TERMINAL_STATUSES, OrderReport, Position, RestingOrder, Trade
+from sureclose.domain.safety import Margin, Mark
 from sureclose.domain.words import PositionSide, Side
 
 
@@ -232,6 +233,27 @@ class PositionRow(Wire, frozen=True, kw_only=True):
             update_time=self.update_time,
             requested_at=requested_at,
         )
+
+
+class AccountSums(Wire, frozen=True, kw_only=True):
+    """GET /fapi/v3/account, its sums. Both are required: a margin ratio is never made from a field that isn't there."""
+
+    total_maint_margin: Decimal
+    total_margin_balance: Decimal
+
+    def margin(self, requested_at: int) -> Margin:
+        return Margin(maintenance=self.total_maint_margin, balance=self.total_margin_balance, at=requested_at)
+
+
+class PremiumRow(Wire, frozen=True, kw_only=True):
+    """GET /fapi/v1/premiumIndex. ``time`` is when the venue made the price."""
+
+    symbol: str
+    mark_price: Decimal
+    time: int
+
+    def mark(self) -> Mark:
+        return Mark(self.mark_price, self.time)
 
 
 class IncomeRow(Wire, frozen=True, kw_only=True):

@@ -38,15 +38,36 @@ local function moved_on(close_key, head)
   end
 end
 
--- Nil when this plan may act at the venue: by its warrant, or by the component's grant while nothing is frozen.
-local function forbidden(warrant_key, freeze_key, grant_key, plan_id, component)
+-- Nil while the safety controller is armed under the freeze that stands, and its sunset has not come.
+local function unarmed(freeze_key, safety_key)
+  local frozen_at = redis.call('HGET', freeze_key, 'at')
+  if not frozen_at then
+    return 'NOT_FROZEN'
+  end
+  local armed = redis.call('HMGET', safety_key, 'state', 'freeze_at', 'expires_at')
+  if armed[1] ~= 'ARMED' or armed[2] ~= frozen_at or tonumber(armed[3] or '0') <= tonumber(now_ms()) then
+    return 'NOT_ARMED'
+  end
+end
+
+-- Nil when this plan may act at the venue: by its warrant, or by the component's grant while nothing is frozen. A close of the
+-- safety controller acts by the right that was recorded for it alone, in the reign that it was begun in, while the controller
+-- may: nobody makes a further attempt of it, neither after an unfreeze nor by a grant.
+local function forbidden(warrant_key, freeze_key, grant_key, plan_id, component, safety_key, right_key, epoch)
   if redis.call('GET', warrant_key) == plan_id then
     return nil
+  end
+  local right = redis.call('GET', right_key)
+  if right then
+    if component == 'safety_controller' and right == plan_id .. ' ' .. epoch and not unarmed(freeze_key, safety_key) then
+      return nil
+    end
+    return 'NOT_AUTHORISED'
   end
   if redis.call('EXISTS', freeze_key) == 1 then
     return 'FROZEN'
   end
-  if redis.call('HGET', grant_key, 'component') ~= component then
+  if component == 'safety_controller' or redis.call('HGET', grant_key, 'component') ~= component then
     return 'NOT_AUTHORISED'
   end
 end

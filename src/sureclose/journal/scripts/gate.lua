@@ -1,5 +1,5 @@
 -- KEYS: close, journal, open, lease, flights, grant, freeze, warrant, order, finished, used-up ids now and before, log,
--- orphans.
+-- orphans, the safety controller's arming and its right to this close.
 -- ARGV: owner, epoch, head, plan id, time, attempt, component, position side, retention in ms, records (the last of them
 -- is SENDING), client order id, field of the id, what is known of the log.
 local refused = lost(KEYS[13])
@@ -14,7 +14,7 @@ local attempt = tonumber(redis.call('HGET', KEYS[1], 'attempt') or '0')
 if attempt + 1 ~= tonumber(ARGV[6]) then
   return { 'STALE_ATTEMPT', tostring(attempt) }
 end
-refused = forbidden(KEYS[8], KEYS[7], KEYS[6], ARGV[4], ARGV[7])
+refused = forbidden(KEYS[8], KEYS[7], KEYS[6], ARGV[4], ARGV[7], KEYS[15], KEYS[16], ARGV[2])
 if refused then
   return { refused, '' }
 end

@@ -1,4 +1,5 @@
--- KEYS: close, journal, open, lease, grant, freeze, warrant, finished, used-up ids now and before, log.
+-- KEYS: close, journal, open, lease, grant, freeze, warrant, finished, used-up ids now and before, log,
+-- the safety controller's arming and its right to this close.
 -- ARGV: owner, epoch, head, plan id, time, component, records, field of the id, what is known of the log.
 -- As append, and only while the plan may act at the venue.
 local refused = lost(KEYS[11])
@@ -6,7 +7,7 @@ local refused = lost(KEYS[11])
   or moved_on(KEYS[1], ARGV[3])
   or used_up(ARGV[3], KEYS[9], KEYS[10], ARGV[#ARGV - 1])
   or over(KEYS[1])
-  or forbidden(KEYS[7], KEYS[6], KEYS[5], ARGV[4], ARGV[6])
+  or forbidden(KEYS[7], KEYS[6], KEYS[5], ARGV[4], ARGV[6], KEYS[12], KEYS[13], ARGV[2])
 if refused then
   return { refused, '' }
 end

@@ -21,7 +21,7 @@ class AlarmKind(StrEnum):
     BREACH = "BREACH"
     """What must never be so is so (what its finder names)."""
     BLIND = "BLIND"
-    """Positions can't be read (``venue``)."""
+    """Positions can't be read (``venue``), or the safety controller can't read them (``safety``)."""
     DEAD_TASK = "DEAD_TASK"
     """A background task died, and its process ends (the task's name)."""
     STUCK = "STUCK"
@@ -43,6 +43,10 @@ class AlarmKind(StrEnum):
     """No grant counts, so no machine close is executed (``exit``)."""
     DEMOTED = "DEMOTED"
     """The grant was taken away from a component (its name), and no other has it."""
+    SAFETY_FAILED = "SAFETY_FAILED"
+    """A rule of the safety controller fires, and its three closes did not end it (symbol, or symbol:side)."""
+    SAFETY_EXPIRED = "SAFETY_EXPIRED"
+    """The safety controller's arming has ended by its age (``safety``)."""
 
 
 class AlarmLevel(StrEnum):
@@ -71,6 +75,8 @@ _CRITICAL: Final = frozenset(
         AlarmKind.UNPROTECTED,
         AlarmKind.FROZEN,
         AlarmKind.DEMOTED,
+        AlarmKind.SAFETY_FAILED,
+        AlarmKind.SAFETY_EXPIRED,
     }
 )
 
