@@ -5,7 +5,6 @@ From a dead group and a position that nobody manages to one controller, proven, 
 
 import json
 from collections.abc import Awaitable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,10 +59,11 @@ async def _as_it_was_found(deployment: World) -> None:
 
 
 async def _under_water(deployment: World, percent: int) -> Held:
-    """A long position that has lost so many percent of its entry price."""
+    """A long position whose price has fallen by so many percent since."""
     market = deployment.exchange.reserve("SOLUSDT")
-    entry = (market.price * 100 / (100 - percent)).quantize(Decimal("0.01"))
-    return await deployment.exchange.put(market, market.step * 50, entry)
+    held = await deployment.exchange.put(market, market.step * 50)
+    await deployment.exchange.price(market.symbol, market.price * (100 - percent) / 100)
+    return held
 
 
 async def _command(deployment: World, code: int, *arguments: str, **settings: str) -> Done:

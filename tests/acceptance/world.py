@@ -393,10 +393,9 @@ class Exchange:
         self._free.remove(market)
         return await self.put(market, market.step * steps)
 
-    async def put(self, market: Market, amount: Decimal, entry_price: Decimal | None = None) -> Held:
-        """A position in that market, which must be flat; entered at the price that it has now unless told otherwise."""
-        price = market.price if entry_price is None else entry_price
-        body = {"symbol": market.symbol, "amount": f"{amount:f}", "entry_price": f"{price:f}"}
+    async def put(self, market: Market, amount: Decimal) -> Held:
+        """A position in that market, which must be flat."""
+        body = {"symbol": market.symbol, "amount": f"{amount:f}", "entry_price": f"{market.price:f}"}
         await self._json("POST", "/paper/v1/positions", body)
         return Held(market.symbol, amount, market.step)
 
