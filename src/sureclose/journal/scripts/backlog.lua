@@ -18,18 +18,28 @@ for index = 2, #KEYS do
   end
 end
 if ids > 0 then
-  local held, missing = {}, {}
   local pending = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[4], ARGV[3 + ids], 1000000, ARGV[2])
-  for index = 1, #pending do
-    held[pending[index][1]] = true
-  end
-  for index = 4, 3 + ids do
-    if not held[ARGV[index]] then
-      missing[#missing + 1] = ARGV[index]
+  -- Nearly always they are the same, in the same order.
+  local same = #pending == ids
+  for index = 1, same and ids or 0 do
+    if pending[index][1] ~= ARGV[3 + index] then
+      same = false
+      break
     end
   end
-  if #missing > 0 then
-    return missing
+  if not same then
+    local held, missing = {}, {}
+    for index = 1, #pending do
+      held[pending[index][1]] = true
+    end
+    for index = 4, 3 + ids do
+      if not held[ARGV[index]] then
+        missing[#missing + 1] = ARGV[index]
+      end
+    end
+    if #missing > 0 then
+      return missing
+    end
   end
 end
 redis.call('XADD', KEYS[2], '*', unpack(ARGV, record + 1, behind - 1))
