@@ -257,3 +257,15 @@ async def test_an_intent_of_another_amount_has_no_right_by_its_name(guard: Guard
         chain, guard.desk.lease, component=SAFETY, warranted_intent="", sending=sending(1)
     )
     assert verdict is Verdict.FROZEN
+
+
+async def test_of_the_news_of_its_health_the_newest_stay_and_what_others_said_stays_for_good(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Incident 85: one event a minute for thirty days would fill the log."""
+    monkeypatch.setattr("sureclose.journal.safety.NEWS_KEPT", 3)
+    await guard.desk.do("XADD", guard.events, "*", "event", "GRANTED")
+    for number in range(5):
+        await guard.book.say({"event": "BASELINE_SAFETY_HEALTH", "number": str(number)})
+    entries = await guard.desk.do("XRANGE", guard.events, "-", "+")
+    assert [flat[-1] for _, flat in entries] == [b"GRANTED", b"2", b"3", b"4"]

@@ -99,6 +99,11 @@ class Keys(msgspec.Struct, frozen=True):
         """What the safety controller last said of itself, one JSON document."""
         return self._key("safety_health")
 
+    @property
+    def safety_said(self) -> str:
+        """List of the ids of its health's events, oldest first."""
+        return self._key("safety_said")
+
     def safety_right(self, intent_id: str) -> str:
         """The safety controller's right to one close; holds its plan and the epoch, and expires by itself."""
         return self._key(f"safety_right:{intent_id}")

@@ -1,6 +1,7 @@
 """The safety controller in the log: its arming, its right to one close at a time, and what it says of itself."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,10 @@ from sureclose.streams.wire import Wire, hash_texts
 _fire = scripts.load("safety_fire")
 _arm = scripts.load("safety_arm")
 _end = scripts.load("safety_end")
+_say = scripts.load("safety_say")
+
+NEWS_KEPT: Final = 1_440
+"""How many events of its health stay among those of authority: a day of one a minute."""
 
 
 class Fired(msgspec.Struct, frozen=True):
@@ -117,8 +122,8 @@ class SafetyBook:
         return verdict, reply[1].decode()
 
     async def say(self, event: Mapping[str, str]) -> None:
-        """One more entry of the authority's events."""
-        await self._wire.execute_command(b"XADD", self._events, b"*", *_flat(event))
+        """One more piece of news of its health among the authority's events, of which the oldest go."""
+        await _say.call(self._wire, [self._events, self._keys.safety_said], [NEWS_KEPT, *_flat(event)])
 
     async def keep_health(self, document: bytes) -> None:
         """What the controller says of itself now, for whoever asks."""

@@ -31,7 +31,7 @@ async def keep_lease(
 ) -> None:
     """Renew until ``done``; ``watch`` says after each renewal why the reign has to end, or nothing.
 
-    When it is lost both events are set. ``answered`` is told whether the log answers, ``monotonic`` gives seconds.
+    When it is lost, or the reign is over, both events are set. ``answered`` is told whether the log answers, ``monotonic`` gives seconds.
     """
     renewed_at = monotonic()
     while not await wait_set(done, every_s):
@@ -43,11 +43,15 @@ async def keep_lease(
             if not why:
                 renewed_at = asked_at
                 continue
+            lost = not renewed
         except (RedisError, OSError) as error:
             answered(False)
             if asked_at - renewed_at < lease.TTL_MS / 1000:
                 continue
-            why = f"not renewed in time: {error}"
-        log.error("lease_lost", epoch=held.epoch, why=why)
+            why, lost = f"not renewed in time: {error}", True
+        if lost:
+            log.error("lease_lost", epoch=held.epoch, why=why)
+        else:
+            log.warning("reign_over", epoch=held.epoch, why=why)
         done.set()
         over.set()
