@@ -158,7 +158,7 @@ async def _story(log_url: str, folder: Path) -> None:
         drained = await _command(deployment, 0, "backlog", "drain", BRAIN, "--yes", "--json")
         assert len((await deployment.exchange.records()).all_placements) == orders, drained
         brain = await _up_beside(deployment)
-        await _command(deployment, 0, "authority", "switch", "1A", "--yes")
+        await _command(deployment, 0, "authority", "switch", "1A")
         await _closed_by_machine(deployment)
         await _one_controller(deployment, "harvest_brain")
         await _command(deployment, 0, "freeze", "--reason", "PATH 1A is proven by itself")

@@ -33,7 +33,7 @@ def switch(options: Options, path: str, *, yes: bool, timeout: float, as_json: b
         async with opened(options, "authority", may_start=False) as session:
             wanted = Path(path)
             if not yes and not _agreed(wanted):
-                return exits.fail(Exit.ERROR, "nothing was changed; --yes moves the grant without asking")
+                return exits.fail(Exit.ERROR, "nothing was changed")
             try:
                 switched = await move(session, wanted, actor=actor(), timeout_s=timeout, progress=_progress)
             except CantChange as error:
@@ -52,9 +52,9 @@ def switch(options: Options, path: str, *, yes: bool, timeout: float, as_json: b
 
 
 def _agreed(path: Path) -> bool:
-    """A script that forgot --yes must not hang on a question."""
+    """Who types is asked, a script is not: a switch moves a right that is there, and goes back the same way."""
     if not sys.stdin.isatty():
-        return False
+        return True
     return click.confirm(f"Move the grant to PATH {path} ({path.component})?", err=True)
 
 
