@@ -170,6 +170,9 @@ async def _refuses_to_arm(log_url: str, folder: Path) -> None:
         elsewhere = await deployment.command("safety", "status", "--json", VENUE__API_KEY="x" * 64)
         assert any("it was armed for paper key" in line for line in elsewhere.document["idle"])
         assert await _events(deployment, "CLOSE") == []
+        together = await deployment.command("run", "--roles", "safety,execution")
+        assert together.code == 4
+        assert "a process of its own" in together.err
 
 
 async def _killed_in_mid_send(log_url: str, folder: Path) -> None:
