@@ -170,6 +170,9 @@ async def _refuses_to_arm(log_url: str, folder: Path) -> None:
         elsewhere = await deployment.command("safety", "status", "--json", VENUE__API_KEY="x" * 64)
         assert any("it was armed for paper key" in line for line in elsewhere.document["idle"])
         assert await _events(deployment, "CLOSE") == []
+        together = await deployment.command("run", "--roles", "safety,execution")
+        assert together.code == 4
+        assert "a process of its own" in together.err
 
 
 async def _killed_in_mid_send(log_url: str, folder: Path) -> None:
@@ -187,6 +190,21 @@ async def _killed_in_mid_send(log_url: str, folder: Path) -> None:
         assert outcome["outcome"] == "FLAT"
         assert len(await _events(deployment, "CLOSE")) == 1
         assert not again.has_ended
+
+
+async def _left_to_an_executor(log_url: str, folder: Path) -> None:
+    """Whoever reigns next resolves what the controller sent, frozen as the account is."""
+    async with world(log_url, folder) as deployment:
+        await _frozen(deployment)
+        held = await deployment.exchange.open()
+        await _armed(deployment)
+        await _at(deployment, held, LEAN)
+        dies = _guard(deployment, SURECLOSE_CRASH_AT="after_bytes", SURECLOSE_CRASH_HOW="kill")
+        assert await dies.ended() == -signal.SIGKILL
+        await deployment.up(deployment.run("--roles", "execution"))
+        closed = await _first(deployment, "CLOSE")
+        assert (await deployment.log.outcome(closed["plan_id"]))["outcome"] == "FLAT"
+        await deployment.exchange.closed_once(held)
 
 
 async def _killed_behind_the_gate(log_url: str, folder: Path) -> None:
@@ -306,6 +324,7 @@ SCENARIOS: Scenarios = {
     "test_a_falling_position_of_a_frozen_account_is_closed_once_when_armed": _closes_what_falls,
     "test_it_arms_only_a_frozen_account_that_nobody_executes_for_and_that_it_can_read": _refuses_to_arm,
     "test_killed_in_mid_send_the_next_start_finds_the_one_order": _killed_in_mid_send,
+    "test_killed_in_mid_send_an_executor_finds_the_one_order_too": _left_to_an_executor,
     "test_killed_behind_the_gate_the_next_start_sends_nothing_on_the_old_right": _killed_behind_the_gate,
     "test_killed_around_its_right_to_a_close_the_next_start_closes_once": _killed_around_its_right,
     "test_in_hedge_mode_the_side_in_breach_is_closed_alone": _in_hedge_mode,
@@ -332,6 +351,10 @@ async def test_it_arms_only_a_frozen_account_that_nobody_executes_for_and_that_i
 
 
 async def test_killed_in_mid_send_the_next_start_finds_the_one_order(under_way: Awaitable[None]) -> None:
+    await under_way
+
+
+async def test_killed_in_mid_send_an_executor_finds_the_one_order_too(under_way: Awaitable[None]) -> None:
     await under_way
 
 
