@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sureclose.domain.arming import Armed, Arming
 from sureclose.domain.authority import Authority, Cause, Component, Level, Trigger, first, freeze
 from sureclose.domain.components import Facts
 from sureclose.domain.levels import Holder, Works
@@ -100,11 +101,22 @@ def test_positions_that_cant_be_read_are_unknown_and_never_none() -> None:
 
 
 def test_the_safety_controller_is_armed_until_it_was_disarmed_or_its_time_is_over() -> None:
-    """And where its record can't be read, or is none, that is not known."""
-    armed = {"state": "ARMED", "expires_at": str(NOW + 1)}
-    assert mapped(safety=armed).safety_armed is True
-    assert mapped(safety=armed | {"expires_at": str(NOW)}).safety_armed is False
-    assert mapped(safety=armed | {"state": "DISARMED"}).safety_armed is False
+    """And it was armed under the freeze that stands. Where its record can't be read, or is none, that is not known."""
+    cause = Cause(trigger=Trigger.COMMAND, reason="a look", at=NOW - 1, actor="ann")
+    frozen = freeze(GATHERED.standing or Authority(), cause)
+    arming = Arming(
+        state=Armed.ARMED,
+        actor="ann",
+        armed_at=NOW,
+        expires_at=NOW + 1,
+        revision=1,
+        freeze_at=str(NOW - 1),
+    )
+    armed = arming.record()
+    assert mapped(safety=armed, standing=frozen).safety_armed is True
+    assert mapped(safety=armed).safety_armed is False, "an unfreeze ends what it may do"
+    for over in ({"expires_at": str(NOW)}, {"state": "DISARMED"}, {"freeze_at": str(NOW - 2)}):
+        assert mapped(safety=armed | over, standing=frozen).safety_armed is False
     assert mapped(safety={}).safety_armed is False
     assert mapped(safety={"who": "knows"}).safety_armed is None
     assert mapped(safety=None).safety_armed is None

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sureclose.domain.arming import Armed, Arming
 from sureclose.domain.authority import Component, Level
 from sureclose.domain.components import EXIT, component_of, scope_of
 from sureclose.domain.levels import Holder, Reads, Ruling, Signs, Works, Writes, judge
@@ -159,15 +160,15 @@ def compute(
 
 def _armed(found: Gathered) -> bool | None:
     """Whether the arming of the safety controller counts now; None when its record can't be read as one."""
-    record = found.safety
-    if record is None:
+    if found.safety is None or found.standing is None:
         return None
-    if not record:
+    try:
+        arming = Arming.of(found.safety)
+    except msgspec.ValidationError:
+        return None
+    if arming is None or arming.state is not Armed.ARMED or arming.overdue(found.at):
         return False
-    state, expires_at = record.get("state", ""), record.get("expires_at", "")
-    if not state or not expires_at.isdecimal():
-        return None
-    return state.upper() == "ARMED" and found.at < int(expires_at)
+    return found.standing.frozen and found.standing.freeze.get("at") == arming.freeze_at
 
 
 def _freeze(found: Gathered) -> Freeze | None:

@@ -144,8 +144,15 @@ def _news(session: Session, stream: str, fields: dict[str, str], plan_id: str) -
 
 
 async def _executor(session: Session) -> None:
+    """The safety controller holds the lease for its own closes only: nobody else's are read by it."""
     give_up_at = session.monotonic() + LEASE_PATIENCE_S
-    while await lease.holder(session.wire, session.keys) is None:
+    while True:
+        held, last = (
+            await lease.holder(session.wire, session.keys),
+            await lease.last(session.wire, session.keys),
+        )
+        if held is not None and last is not None and held.owner == last.owner:
+            return
         if session.monotonic() >= give_up_at:
             raise NoExecutor
         await asyncio.sleep(0.1)
