@@ -1,6 +1,7 @@
 """Sorting a backlog: nothing is ended that an executor would still execute, and nothing is left that it would not."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -127,6 +128,25 @@ def test_the_horizon_is_behind_every_age_that_may_be_configured() -> None:
 )
 def test_a_young_entry_is_what_the_codec_says(fields: dict[str, str], wanted: tuple[Class, str]) -> None:
     assert one(fields) == wanted
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("executed", ["False", "True", "", "perhaps"])
+@pytest.mark.parametrize("word", ["SKIP", "blocked", "ERROR", "HOLD", "CLOSE", "EXECUTE", "WHAT", ""])
+def test_of_many_young_entries_each_is_what_it_would_be_alone(
+    word: str, executed: str, wrapped: bool
+) -> None:
+    """The words of a refusal are remembered, those of anything else are not."""
+    said = [
+        decision(decision=word, executed=executed, plan_id=f"plan-{number}", approved=approved)
+        for number, approved in enumerate(("True", "False", "perhaps", "True"))
+    ]
+    asked = [{"event_type": "apply.result", "payload": json.dumps(one)} if wrapped else one for one in said]
+    found = sort(*((f"{NOW}-{number}", flat(fields)) for number, fields in enumerate(asked)))
+    alone = [sort((f"{NOW}-{number}", flat(fields))) for number, fields in enumerate(asked)]
+    assert found.rows == [row for each in alone for row in each.rows]
+    assert found.kept == [kept for each in alone for kept in each.kept]
+    assert found.classes == sum((each.classes for each in alone), Counter())
 
 
 def test_what_is_unreadable_is_a_letter_while_it_is_young_and_only_old_when_it_is_old() -> None:

@@ -62,6 +62,8 @@ class Peek:
         self._shapes: dict[tuple[bytes, ...], _Known] = {}
         self._last: dict[bytes, _Known] = {}
         """By the first name, what was seen last: to compare is quicker than to hash."""
+        self.plain = False
+        """Whether decision and executed stand in one place of the last entry, where the codec looks for them as well."""
 
     def __call__(self, flat: list[bytes]) -> Told:
         """Of an entry's names and values in turn."""
@@ -70,6 +72,7 @@ class Peek:
         if last is None or last[0] != names:
             last = self._last[flat[0]] = self._of(names)
         _, whole, (plan, symbol, decision, executed, wrapped, loose) = last
+        self.plain = whole
         try:
             if whole:
                 return (
@@ -89,10 +92,12 @@ class Peek:
                 )
             inner = _decode(flat[wrapped])
         except (UnicodeDecodeError, msgspec.DecodeError):
+            self.plain = False
             return _read(flat)
         if inner.payload or inner.data or inner.details or not inner.decision:
             return _read(flat)
         said = inner.executed
+        self.plain = not (decision or executed)
         return (
             inner.plan_id or inner.intent_id,
             inner.symbol,

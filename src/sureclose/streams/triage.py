@@ -45,6 +45,11 @@ _CLASSES: Final = {
 }
 """Every other reason is ``NOT_A_CLOSE``."""
 
+_REFUSED: Final = frozenset(
+    map(str, (NotACloseReason.SKIP, NotACloseReason.BLOCKED, NotACloseReason.ERROR_VERDICT))
+)
+"""What the decision word and ``executed`` settle by themselves."""
+_MOST_REFUSED: Final = 64
 _DIGITS: Final = 13
 """Of the milliseconds in an id, until the year 2286."""
 
@@ -102,6 +107,8 @@ class Triage:
         self._rules = rules
         self._max_age = max_age
         self._peek = Peek()
+        self._refused: dict[tuple[str, str], tuple[Class, str]] = {}
+        """By decision word and executed, where these two settle it: what the codec said of the first such entry."""
 
     def sort(self, entries: Sequence[Any], at: Moment, under_way: frozenset[str] = frozenset()) -> Sorted:
         """Entries as the wire has them: an id, and names and values in turn, or nil where the payload is gone.
@@ -115,11 +122,29 @@ class Triage:
             self._end_all(found, entries)
             return found
         for entry_id, flat in entries:
-            if flat and not under_way and _before(entry_id, limit):
+            if not flat or under_way:
+                self._judge(found, entry_id.decode(), flat, at, under_way)
+            elif _before(entry_id, limit):
                 self._end_all(found, [(entry_id, flat)])
-            else:
+            elif not self._end_refused(found, entry_id, flat):
                 self._judge(found, entry_id.decode(), flat, at, under_way)
         return found
+
+    def _end_refused(self, found: Sorted, entry_id: bytes, flat: list[bytes]) -> bool:
+        """Whether a young entry was ended without being decoded, for the words of its verdict say no.
+
+        The codec looks at these words first too. It might call one of them unreadable for what else stands in it.
+        """
+        plan_id, symbol, word, executed = self._peek(flat)
+        said = self._refused.get((word, executed)) if self._peek.plain else None
+        if said is None:
+            return False
+        kind, reason = said
+        found.rows.append((entry_id.decode(), plan_id, symbol, word, reason))
+        found.classes[kind] += 1
+        found.reasons[reason] += 1
+        found.words[word] += 1
+        return True
 
     def _end_all(self, found: Sorted, entries: Sequence[Any]) -> None:
         """Those that are too old for anything in them to matter."""
@@ -146,7 +171,10 @@ class Triage:
         """One entry that is young, or was in somebody's hands."""
         told = self._peek(flat) if flat else NOTHING
         plan_id, symbol, word, _ = told
+        plain = bool(flat) and self._peek.plain
         kind, reason, kept = self._said(entry_id, flat, told, at, under_way)
+        if plain and reason in _REFUSED and len(self._refused) < _MOST_REFUSED:
+            self._refused[word, told[3]] = kind, str(reason)
         found.classes[kind] += 1
         found.words[word] += 1
         if kept is not None:
