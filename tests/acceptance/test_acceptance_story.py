@@ -134,13 +134,14 @@ async def _story(log_url: str, folder: Path) -> None:
         await _command(deployment, 0, "safety", "arm")
         await eventually("the safety controller closes", lambda: _flat(deployment, breaching))
         await deployment.exchange.closed_once(breaching)
+        await eventually("its outcome is told", lambda: _told(deployment))
         await deployment.exchange.untouched(unmanaged)
 
         # PATH 1B: chosen, proven on warrants, audited, granted, unfrozen.
         chosen = await _command(deployment, 0, "authority", "choose", "1B", "--json")
         assert json.dumps(chosen.document).count(BRAIN)
         planned = await _command(deployment, 0, "backlog", "plan", BRAIN, "--json")
-        assert (planned.document["readable"], planned.document["lost"]) == (READABLE, LAG - READABLE)
+        assert (planned.document["readable"], planned.document["lost"]) == (READABLE + 1, LAG - READABLE)
         audit = await _proven(deployment, "1B")
         run = await _up(deployment)
         await _command(deployment, 7, "unfreeze", "--audit", audit)
@@ -176,6 +177,11 @@ async def _up_beside(deployment: World) -> Process:
     run = deployment.run("--roles", "harvest-brain")
     await run.says("listening")
     return run
+
+
+async def _told(deployment: World) -> bool | None:
+    """Once it is, its confirmation stands behind what nobody has read."""
+    return bool(await deployment.log.entries("execution.result")) or None
 
 
 async def _flat(deployment: World, held: Held) -> bool | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from redis.exceptions import ResponseError
 
@@ -9,7 +10,7 @@ from sureclose.domain.authority import Authority, CantChange, Component, Ground,
 from sureclose.domain.market import Position
 from sureclose.domain.words import Mode
 from sureclose.journal import lease
-from sureclose.journal.authority import issue_warrant, standing
+from sureclose.journal.authority import Changed, change, issue_warrant, standing
 from sureclose.services.absence import absence
 from sureclose.services.freezing import AuthorityDesk
 from sureclose.services.identity import producer
@@ -175,6 +176,17 @@ async def test_of_two_grants_at_once_one_is_given(bare: Desk) -> None:
     said = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(one, CantChange) for one in said) == 1
     assert (await events(bare)).count("GRANTED") == 1
+
+
+async def test_a_record_that_moved_since_it_was_read_is_not_written_over(bare: Desk) -> None:
+    desk = authority_of(bare)
+    begun = await desk.begin(EXECUTION)
+    await desk.freeze(Trigger.COMMAND, "meanwhile")
+    before = await bare.everything()
+    later = msgspec.structs.replace(begun, revision=9)
+    events = f"{bare.prefix}authority.events"
+    assert await change(bare.wire, bare.keys, begun, later, events=events, said=()) is Changed.MOVED
+    assert await bare.everything() == before
 
 
 async def test_an_unfreeze_lifts_the_freeze_that_was_seen_and_no_other(bare: Desk) -> None:

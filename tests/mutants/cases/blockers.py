@@ -38,7 +38,7 @@ MUTANTS: Final = (
         name="permits a cancel without grant or warrant",
         rule="I6",
         file="journal/scripts/permit.lua",
-        old="  or forbidden(KEYS[7], KEYS[6], KEYS[5], ARGV[4], ARGV[6])\n",
+        old="  or forbidden(KEYS[7], KEYS[6], KEYS[5], ARGV[4], ARGV[6], KEYS[12], KEYS[13], ARGV[2])\n",
         new="",
         tests=(_PERMIT + "test_without_the_grant_or_under_freeze_nothing_is_permitted",),
     ),

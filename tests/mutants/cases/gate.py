@@ -79,8 +79,8 @@ MUTANTS: Final = (
         name="passes the gate without the grant",
         rule="I6",
         file="journal/scripts/fence.lua",
-        old="if redis.call('HGET', grant_key, 'component') ~= component then",
-        new="if redis.call('HGET', grant_key, 'component') == '' then",
+        old="or redis.call('HGET', grant_key, 'component') ~= component then",
+        new="or redis.call('HGET', grant_key, 'component') == '' then",
         tests=(_GATE + "test_without_the_grant_nothing_passes",),
     ),
     Mutant(
