@@ -60,7 +60,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="goes on with closes as old as they are behind an unfreeze",
-        rule="4.1",
+        rule="1",
         file="services/continuity.py",
         old="if was_frozen and not self._frozen else",
         new="if was_frozen and self.standing is None else",
