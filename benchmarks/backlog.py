@@ -176,13 +176,13 @@ def ours(bare: Bare, url: str, folder: Path, group: str, start: str = "0") -> Dr
     return found
 
 
-def measure(server: EmbeddedServer, folder: Path, entries: int, pairs: int) -> Report:
+def measure(server: EmbeddedServer, folder: Path, entries: int, pairs: int, *, today: bool) -> Report:
     bare = Bare(server.tcp_url)
     url = server.tcp_url
-    fill(bare, entries // 10)
+    fill(bare, entries // 10, today=today)
     small = ours(bare, url, folder, "small")
     bare.ask("DEL", STREAM)
-    fill(bare, entries)
+    fill(bare, entries, today=today)
     starting = median(ours(bare, url, folder, f"empty{number}", "$").client_cpu for number in range(3))
     page = min(PAGES, key=lambda count: floor(bare, f"try{count}", count).seconds)
     found = []
@@ -213,25 +213,26 @@ def measure(server: EmbeddedServer, folder: Path, entries: int, pairs: int) -> R
     return Report(facts, tuple(found), small.peak_mib)
 
 
-def fill(bare: Bare, entries: int) -> None:
+def fill(bare: Bare, entries: int, *, today: bool) -> None:
     now = wall_ms()
-    bare.add(stale(entries - FRESH, now))
+    bare.add(stale(entries - FRESH, now, today=today))
     bare.add(fresh(FRESH, now))
 
 
-async def _measured(entries: int, pairs: int) -> Report:
+async def _measured(entries: int, pairs: int, *, today: bool) -> Report:
     with tempfile.TemporaryDirectory(prefix="sureclose-bench-") as name:
         async with EmbeddedServer(Path(name) / "log") as server:
-            return await asyncio.to_thread(measure, server, Path(name), entries, pairs)
+            return await asyncio.to_thread(measure, server, Path(name), entries, pairs, today=today)
 
 
 @click.command()
 @click.option("--entries", type=click.IntRange(1_000), default=164_515, show_default=True)
 @click.option("--pairs", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--today", is_flag=True, help="Ids of the last hours: none is too old by its id.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures there.")
-def main(*, entries: int, pairs: int, json_file: Path | None) -> None:
+def main(*, entries: int, pairs: int, today: bool, json_file: Path | None) -> None:
     """Measure a drain beside the bare loop."""
-    report = uvloop.run(_measured(entries, pairs))
+    report = uvloop.run(_measured(entries, pairs, today=today))
     rows = [
         (
             str(number),

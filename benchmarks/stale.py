@@ -9,17 +9,22 @@ SPAN_MS: Final = 7 * 86_400_000
 BEFORE_MS: Final = 2 * 86_400_000
 """How old the newest stale entry is."""
 FRESH_HOURS: Final = 20
+TODAY_MS: Final = 3 * 3_600_000
 
 Entry = tuple[str, tuple[str, ...]]
 """The id to be, ``*`` for now, and names and values in turn."""
 
 
-def stale(count: int, now: int) -> Iterator[Entry]:
-    """In turn flat and wrapped; one in fifty is an approval whose time is long over."""
+def stale(count: int, now: int, *, today: bool = False) -> Iterator[Entry]:
+    """In turn flat and wrapped; one in fifty is an approval whose time is long over.
+
+    With ``today`` the ids are of the last hours and the times in the entries of days ago, as of a log that was filled anew.
+    """
     begun = now - BEFORE_MS - SPAN_MS
     for number in range(count):
         at = begun + SPAN_MS * number // count
-        yield f"{at}-{number % 3}", _result(number, at, approved=number % 50 == 0)
+        written = now - TODAY_MS + TODAY_MS * number // count if today else at
+        yield f"{written}-{number % 3}", _result(number, at, approved=number % 50 == 0)
 
 
 def fresh(count: int, now: int) -> Iterator[Entry]:

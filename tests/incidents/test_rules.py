@@ -10,14 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sureclose
+from sureclose import config
+from sureclose.config import Config, ConfigError
+from sureclose.domain import actions
+from sureclose.domain.events import Decision, EntryRef, Intent, Plan
 from sureclose.domain.market import Class
 from sureclose.domain.words import Mode, PositionSide, Side
 from sureclose.services.alarms.closes import UNFLAGGED
+from sureclose.streams.codec import CodecRules, decode
+from sureclose.streams.names import StreamName
 from sureclose.venue.codes import CODES
 from sureclose.venue.environments import VenueSettings, addresses
 from sureclose.venue.limits import Limits
 from sureclose.venue.orders import parameters
 from sureclose.venue.port import Purpose, ReducingOrder
+from tests.acceptance.world import decision
 
 ROOT = Path(sureclose.__file__).parent
 
@@ -178,3 +185,48 @@ def test_incident_65_an_override_takes_the_stream_along() -> None:
     """Else positions would be heard from one exchange and orders sent to another."""
     found = addresses(VenueSettings(base_url="http://127.0.0.1:8080"))
     assert (found.rest, found.stream) == ("http://127.0.0.1:8080", "ws://127.0.0.1:8080")
+
+
+# 22, 44, 88: what the construction holds -----------------------------------------------------------------------------
+
+
+def test_incident_22_a_smaller_close_is_as_admissible_as_a_full_one() -> None:
+    """A gate downgraded a full close to a partial one, which the next gate blocked because it was no close any more."""
+    rules = CodecRules(Mode.PAPER)
+    closing = [name for name, action in actions.ACTIONS.items() if isinstance(action, actions.Closes)]
+    assert len(closing) > 10
+    for name in closing:
+        for stream, wanted in (
+            (StreamName.HARVEST_INTENT, Intent),
+            (StreamName.APPLY_PLAN, Plan),
+            (StreamName.APPLY_RESULT, Decision),
+        ):
+            fields = decision("ETHUSDT", "plan", action=name, timestamp="1771000000", intent_id="wish")
+            raw = {key.encode(): value.encode() for key, value in fields.items()}
+            found = decode(
+                stream, EntryRef("s", "1771000000000-0"), raw, now_ms=1_771_000_000_500, rules=rules
+            )
+            assert isinstance(found, wanted), f"{name} on {stream}: {found}"
+
+
+def test_incident_44_nothing_of_ours_is_imported_where_its_absence_would_be_overlooked() -> None:
+    """A control was silently off because its import failed: an import that fails ends the process at its start."""
+    guarded = [
+        f"{path.relative_to(ROOT)}:{handler.lineno}"
+        for path in ROOT.rglob("*.py")
+        for handler in ast.walk(ast.parse(path.read_text()))
+        if isinstance(handler, ast.ExceptHandler)
+        and handler.type is not None
+        and any(
+            isinstance(name, ast.Name) and name.id in {"ImportError", "ModuleNotFoundError"}
+            for name in ast.walk(handler.type)
+        )
+    ]
+    assert guarded == []
+
+
+def test_incident_88_there_is_no_default_secret() -> None:
+    assert config.credentials({}) is None
+    assert Config().http.token == ""
+    with pytest.raises(ConfigError, match="key and secret belong together"):
+        config.credentials({"SURECLOSE__VENUE__API_KEY": "only the key"})
