@@ -181,12 +181,13 @@ async def test_of_two_grants_at_once_one_is_given(bare: Desk) -> None:
 async def test_a_record_that_moved_since_it_was_read_is_not_written_over(bare: Desk) -> None:
     desk = authority_of(bare)
     begun = await desk.begin(EXECUTION)
-    await desk.freeze(Trigger.COMMAND, "meanwhile")
-    before = await bare.everything()
+    frozen, said = await desk.freeze(Trigger.COMMAND, "meanwhile"), await events(bare)
     later = msgspec.structs.replace(begun, revision=9)
-    events = f"{bare.prefix}authority.events"
-    assert await change(bare.wire, bare.keys, begun, later, events=events, said=()) is Changed.MOVED
-    assert await bare.everything() == before
+    stream = f"{bare.prefix}authority.events"
+    told = ({"event": "GRANTED"},)
+    assert await change(bare.wire, bare.keys, begun, later, events=stream, said=told) is Changed.MOVED
+    assert await standing(bare.wire, bare.keys) == frozen
+    assert await events(bare) == said
 
 
 async def test_an_unfreeze_lifts_the_freeze_that_was_seen_and_no_other(bare: Desk) -> None:

@@ -91,6 +91,8 @@ def test_the_answer_to_a_subscription_is_no_price() -> None:
         (Mode.LIVE, "https://gateway.example.com", 2),
         (Mode.DEMO, "https://gateway.example.com", 2),
         (Mode.PAPER, "http://127.0.0.1:9", 0),
+        (Mode.DEMO, "http://127.0.0.1:9", 0),
+        (Mode.LIVE, "http://127.0.0.1:9", 2),
     ],
 )
 def test_incident_65_what_acts_unattended_is_sure_of_its_addresses(

@@ -120,12 +120,13 @@ class CantChange(Exception):
     """The record is not one that can change like this; the message says why."""
 
 
-def first(component: Component | None, at: int) -> Authority:
+def first(component: Component | None, at: int, *, positions: str = "") -> Authority:
     """The first record of an account: a BOOTSTRAP grant, or without a component a freeze."""
     if component is None:
         return freeze(
             Authority(),
             Cause(trigger=Trigger.FIRST_START, reason="first start: nothing is proven yet", at=at),
+            positions=positions,
         )
     return grant(Authority(), component, "BOOTSTRAP", at, reason="first start")
 

@@ -52,9 +52,12 @@ class AuthorityDesk:
 
     async def begin(self, component: Component | None) -> Authority:
         """The first record of the account: a BOOTSTRAP grant, or without a component a freeze. What is there stays."""
+        positions = await self._positions() if component is None else ""
 
         def begun(before: Authority) -> Authority:
-            return before if before.recorded else rules.first(component, self._clock.now())
+            return (
+                before if before.recorded else rules.first(component, self._clock.now(), positions=positions)
+            )
 
         return await self._change(begun)
 

@@ -191,7 +191,8 @@ def _check(name: str, address: str, schemes: tuple[str, str], mode: Mode) -> Non
 def strangers_to(settings: VenueSettings) -> list[str]:
     """What of the addresses is not known to be the environment's own, with the remedy; for what acts unattended.
 
-    A paper exchange may be anywhere, so there it is enough that ``addresses`` did not object.
+    A paper exchange may be anywhere, so there it is enough that ``addresses`` did not object; and what stands in for the
+    demo exchange may be on this machine.
     """
     known = {Mode.LIVE: _LIVE_HOSTS, Mode.DEMO: _TEST_HOSTS}.get(settings.environment)
     if known is None:
@@ -205,4 +206,5 @@ def strangers_to(settings: VenueSettings) -> list[str]:
         f"{name} is {host}, which is not known to be the {settings.environment.value} exchange: leave it empty"
         for name, host in hosts.items()
         if (host or "").casefold() not in known
+        and not (settings.environment is Mode.DEMO and host in _LOOPBACK)
     ]
