@@ -42,8 +42,8 @@ async def test_incident_29_no_other_program_s_heartbeat_is_asked_for(stage: Stag
 
 
 @shared
-async def test_incident_33_a_drift_or_a_hold_beside_an_approval_does_not_hold_the_close(stage: Stage) -> None:
-    """Incident 34 as well: the hold blocked the close that would have cured the drift, 41,513 times."""
+async def test_incident_34_a_drift_or_a_hold_beside_an_approval_does_not_hold_the_close(stage: Stage) -> None:
+    """The hold blocked the close that would have cured the drift, 41,513 times."""
     held = await stage.open()
     fields = {"hold": "True", "drift": "True", "permit": "", "risk_verdict": "DENY", "cooldown_s": "600"}
     assert (await stage.outcome(await stage.decide(held, **fields)))["outcome"] == "FLAT"
@@ -53,8 +53,8 @@ async def test_incident_33_a_drift_or_a_hold_beside_an_approval_does_not_hold_th
 @shared
 async def test_incident_38_closes_of_one_symbol_have_no_cap_of_ours(stage: Stage) -> None:
     held = await stage.open(400)
-    for number in range(8):
-        plan_id = await stage.decide(held, f"{token()}-{number}", action="PARTIAL_25", fraction="0.25")
+    for number in range(20):
+        plan_id = await stage.decide(held, f"{token()}-{number}", action="PARTIAL_CLOSE", fraction="0.1")
         assert (await stage.outcome(plan_id))["outcome"] == "REDUCED"
     assert (await stage.outcome(await stage.decide(held)))["outcome"] == "FLAT"
     assert effect(await stage.books(), held) == abs(held.amount)
@@ -62,7 +62,7 @@ async def test_incident_38_closes_of_one_symbol_have_no_cap_of_ours(stage: Stage
 
 @alone
 async def test_incident_43_a_close_asks_nothing_of_the_account(log_url: str, folder: Path) -> None:
-    """Margin, balances and the account's settings can't be read; and a snapshot of all positions neither (incident 30)."""
+    """Margin, balances and the account's configuration can't be read."""
     async with world(log_url, folder, QUICK | {"VENUE__SIZE_FROM_STREAM": "false"}) as deployment:
         await deployment.up(deployment.run())
         for route in ("account", "accountConfig", "balance"):
@@ -122,7 +122,12 @@ async def test_incident_79_the_one_switch_works_from_end_to_end(log_url: str, fo
     async with world(log_url, folder) as deployment:
         await deployment.up(deployment.run())
         held, before, after = await deployment.exchange.open(), token(), token()
-        assert (await deployment.command("freeze", "--reason", 'Schalter ✓ "quoted"')).code == 0
+        first, unfrozen = await deployment.exchange.open(), token()
+        await deployment.log.add("apply.result", decision(first, unfrozen))
+        assert (await deployment.log.outcome(unfrozen))["outcome"] == "FLAT"
+        reason = 'Schalter ✓ "quoted"'
+        frozen = await deployment.command("freeze", "--reason", reason, "--json")
+        assert frozen.document["freeze"]["triggers"][0]["reason"] == reason
         await deployment.log.add("apply.result", decision(held, before))
         assert (await deployment.log.outcome(before))["reason"] == "frozen"
         await deployment.exchange.untouched(held)

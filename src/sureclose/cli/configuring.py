@@ -37,7 +37,7 @@ _REMARKS: Final = {
     "journal": "how long finished closes stay in the log before they go to data.dir/segments, and how long streams get",
     "http": "/ping /health /ready /metrics",
     "http.port": "0 takes a free one and prints it",
-    "http.token": "required for anything that moves money",
+    "http.token": "for what moves money over HTTP, which nothing does yet",
     "alerts": "Where alarms go.",
     "compat": "What older producers mean.",
     "compat.execute_is_approval": "whether decision=EXECUTE approves a close",
