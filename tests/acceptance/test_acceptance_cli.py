@@ -52,6 +52,7 @@ COMMANDS: Final = (
     "run",
     "paper",
     "close",
+    "panic",
     "prove",
     "trace",
     "reconcile",

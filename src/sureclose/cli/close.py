@@ -11,9 +11,12 @@ import msgspec
 from sureclose.cli import exits
 from sureclose.cli.codes import Exit
 from sureclose.cli.options import Options
+from sureclose.cli.panic import agreed, follow
 from sureclose.cli.session import actor, opened
+from sureclose.domain.market import Position
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.domain.words import PositionSide
+from sureclose.operate.closing_all import Wish
 from sureclose.operate.human import Asked, News, Stage, ask_to_close, news_of
 from sureclose.operate.session import Session
 
@@ -34,7 +37,10 @@ class FractionType(click.ParamType[Decimal]):
 
 
 @click.command()
-@click.argument("symbol")
+@click.argument("symbol", required=False)
+@click.option(
+    "--all", "everything", is_flag=True, help="Every open position of the account; --side chooses among them."
+)
 @click.option(
     "--side", type=click.Choice(["long", "short"]), help="Refuse unless the position is on this side."
 )
@@ -45,29 +51,42 @@ class FractionType(click.ParamType[Decimal]):
 @click.option(
     "--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds to wait."
 )
+@click.option("--yes", is_flag=True, help="Close all without asking.")
 @click.option("--intent-id", help="The name of this wish: the same id again is the same close.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
 def close(
     options: Options,
-    symbol: str,
+    symbol: str | None,
     side: str | None,
     fraction: Decimal,
     *,
+    everything: bool,
+    yes: bool,
     wait: bool,
     timeout: float,
     intent_id: str | None,
     as_json: bool,
 ) -> None:
-    """Close the position in SYMBOL, or a fraction of it, by your own warrant.
+    """Close the position in SYMBOL, or a fraction of it, by your own warrant; with --all every open position.
 
     The wish goes the way of all wishes: intent, plan, decision, one reducing order, position read back. It needs a
-    running `sureclose run`.
+    running `sureclose run`. --all shows what it would close, follows the closes, and tells what is flat and what is not.
     """
+    if everything == (symbol is not None):
+        raise click.UsageError("name one SYMBOL, or say --all")
+    if everything and intent_id is not None:
+        raise click.UsageError("--intent-id names one wish, and --all makes one for each position")
     position_side = PositionSide(side.upper()) if side else PositionSide.BOTH
 
     async def command() -> Exit:
         async with opened(options, "close", may_start=False) as session:
+            if symbol is None:
+                held = await _held(session, position_side)
+                wish = Wish(actor=actor(), reason="sureclose close --all", fraction=fraction)
+                if held and not agreed(held, wish, yes=yes):
+                    return exits.fail(Exit.ERROR, "nothing was closed; --yes closes without asking")
+                return await follow(session, held, wish, timeout, as_json=as_json)
             try:
                 asked = await ask_to_close(
                     session,
@@ -86,6 +105,13 @@ def close(
             return await _wait(session, asked, timeout, as_json=as_json)
 
     exits.run(command)
+
+
+async def _held(session: Session, side: PositionSide) -> list[Position]:
+    """What is open, on that side of the market if one is named: in one-way mode the sign says which."""
+    found = await session.venue.positions()
+    wanted = {PositionSide.LONG: 1, PositionSide.SHORT: -1}.get(side)
+    return [one for one in found if wanted is None or (one.amount > 0) == (wanted > 0)]
 
 
 async def _wait(session: Session, asked: Asked, seconds: float, *, as_json: bool) -> Exit:

@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "run": "sureclose.cli.run:run",
     "paper": "sureclose.paper.command:paper",
     "close": "sureclose.cli.close:close",
+    "panic": "sureclose.cli.panic:panic",
     "prove": "sureclose.cli.prove:prove",
     "trace": "sureclose.cli.trace:trace",
     "reconcile": "sureclose.cli.reconcile:reconcile",

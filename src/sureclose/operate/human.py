@@ -1,7 +1,7 @@
 """A person's close: an intent with a warrant for it, and the wait for its one terminal outcome."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from enum import StrEnum
 
@@ -63,14 +63,15 @@ async def ask_to_close(
     actor: str,
     reason: str,
     valid_ms: int = VALID_MS,
+    action: str | None = None,
 ) -> Asked:
-    """Publish the intent and its warrant in one step.
+    """Publish the intent and its warrant in one step; ``action`` is one that closes all, where it is not to be worked out.
 
     Raises ``NoExecutor`` when nobody would execute it, ``ValueError`` when this intent was asked for already.
     """
     await _executor(session)
     now = session.clock.now()
-    action = "MANUAL_CLOSE" if fraction == 1 else "PARTIAL_CLOSE"
+    action = action or ("MANUAL_CLOSE" if fraction == 1 else "PARTIAL_CLOSE")
     plan_id = plan_id_for(intent_id, symbol, position_side, action, fraction, None)
     intent = Intent(
         intent_id=intent_id,
@@ -112,10 +113,17 @@ async def ask_to_close(
 
 async def news_of(session: Session, asked: Asked) -> AsyncIterator[News]:
     """What the streams say about the plan, until it has ended or was stopped before execution."""
+    async for _, news in news_of_all(session, [asked]):
+        yield news
+
+
+async def news_of_all(session: Session, wishes: Sequence[Asked]) -> AsyncIterator[tuple[Asked, News]]:
+    """The same of several, until all have ended; the first of them was published first."""
+    waiting = {asked.plan_id: asked for asked in wishes}
     async with session.log.reader() as client:
         reader: Wire = client
-        since = dict(asked.since)
-        while True:
+        since = dict(wishes[0].since)
+        while waiting:
             streams = [*since.keys(), *since.values()]
             reply = await reader.execute_command(
                 b"XREAD", b"COUNT", 100, b"BLOCK", session.log.settings.block_ms, b"STREAMS", *streams
@@ -123,17 +131,17 @@ async def news_of(session: Session, asked: Asked) -> AsyncIterator[News]:
             for stream, entries in reply or ():
                 for entry_id, flat in entries:
                     since[stream.decode()] = entry_id.decode()
-                    found = _news(session, stream.decode(), texts(flat), asked.plan_id)
-                    if found is None:
+                    fields = texts(flat)
+                    asked = waiting.get(fields.get("plan_id", ""))
+                    found = None if asked is None else _news(session, stream.decode(), fields)
+                    if asked is None or found is None:
                         continue
-                    yield found
+                    yield asked, found
                     if found.stage in {Stage.ENDED, Stage.STOPPED}:
-                        return
+                        del waiting[asked.plan_id]
 
 
-def _news(session: Session, stream: str, fields: dict[str, str], plan_id: str) -> News | None:
-    if fields.get("plan_id") != plan_id:
-        return None
+def _news(session: Session, stream: str, fields: dict[str, str]) -> News | None:
     if stream == session.streams.full(StreamName.EXECUTION_RESULT):
         return News(Stage.ENDED, fields)
     if stream == session.streams.full(StreamName.APPLY_PLAN):
