@@ -18,6 +18,8 @@ from sureclose.streams.wire import id_key, texts
 _SEARCHED = 20_000
 """How many of the newest entries of a stream are searched for a plan that never reached the journal."""
 _PAGE = 1_000
+_DOUBT_MS = 1_000
+"""How far the estimate of the log's clock in a record may be ahead of the entry that was published after it."""
 SKIPPED = "SKIPPED"
 """The step and the state of what a drain of a backlog ended."""
 _NOT_HERE = "not known here"
@@ -48,21 +50,23 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     absent: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
+        """Intervals never go back: a record's time is an estimate of the log's clock, an entry's is that clock."""
         first = self.moments[0].at if self.moments else 0
         previous = first
         steps = []
         for moment in self.moments:
+            now = max(previous, moment.at)
             steps.append(
                 {
                     "step": moment.step,
                     "at": iso_ms(moment.at),
-                    "since_start_ms": moment.at - first,
-                    "since_last_ms": moment.at - previous,
+                    "since_start_ms": now - first,
+                    "since_last_ms": now - previous,
                     "where": moment.where,
                     **moment.facts,
                 }
             )
-            previous = moment.at
+            previous = now
         return {
             "plan_id": self.plan_id,
             "intent_id": self.intent_id,
@@ -196,7 +200,7 @@ async def _published(session: Session, plan_id: str, since: int) -> AsyncIterato
     """What was published of the plan after its close began: the confirmation and the result."""
     for name in (StreamName.APPLY_RESULT, StreamName.EXECUTION_RESULT):
         stream = session.streams.full(name)
-        start = str(since)
+        start = str(max(0, since - _DOUBT_MS))
         for _ in range(_SEARCHED // _PAGE):
             page = await session.wire.execute_command(b"XRANGE", stream, start, b"+", b"COUNT", _PAGE)
             for entry_id, flat in page:
