@@ -13,9 +13,9 @@ MUTANTS: Final = (
     Mutant(
         name="writes over an authority record that moved meanwhile",
         rule="6",
-        file="journal/scripts/change.lua",
-        old="~= tonumber(ARGV[1]) then",
-        new="< tonumber(ARGV[1]) then",
+        file="journal/scripts/fence.lua",
+        old="if highest ~= tonumber(revision) then",
+        new="if highest < tonumber(revision) then",
         tests=(_AUTHORITY + "test_a_record_that_moved_since_it_was_read_is_not_written_over",),
     ),
     Mutant(

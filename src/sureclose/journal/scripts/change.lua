@@ -2,14 +2,9 @@
 -- where nobody may hold one now (else nothing), then lists of a count of fields and values and each of them: the grant, the
 -- freeze (what is empty is taken away), and every event. MOVED when the record is another one by now, HELD when somebody has
 -- the lease.
-must_be(KEYS[1], 'hash')
-must_be(KEYS[2], 'hash')
-must_be(KEYS[3], 'stream')
-local function revision(key)
-  return tonumber(redis.call('HGET', key, 'revision') or '0')
-end
-if math.max(revision(KEYS[1]), revision(KEYS[2])) ~= tonumber(ARGV[1]) then
-  return 'MOVED'
+local moved = superseded(KEYS[1], KEYS[2], KEYS[3], ARGV[1])
+if moved then
+  return moved
 end
 if ARGV[2] ~= '' and (redis.call('EXISTS', KEYS[5]) == 1 or redis.call('HGET', KEYS[6], 'epoch') ~= ARGV[2]) then
   return 'HELD'
@@ -31,7 +26,5 @@ for index, list in ipairs(lists) do
     redis.call('XADD', KEYS[3], '*', unpack(list))
   end
 end
-if redis.call('HEXISTS', KEYS[4], 'id') == 1 then
-  redis.call('HINCRBY', KEYS[4], 'written', 1)
-end
+counted(KEYS[4])
 return 'OK'

@@ -99,6 +99,27 @@ local function must_be(key, kind)
   end
 end
 
+-- Nil while grant and freeze are the record of that revision; both are hashes or nothing, and events go to a stream.
+local function superseded(grant_key, freeze_key, events_key, revision)
+  must_be(grant_key, 'hash')
+  must_be(freeze_key, 'hash')
+  must_be(events_key, 'stream')
+  local highest = 0
+  for _, key in ipairs({ grant_key, freeze_key }) do
+    highest = math.max(highest, tonumber(redis.call('HGET', key, 'revision') or '0'))
+  end
+  if highest ~= tonumber(revision) then
+    return 'MOVED'
+  end
+end
+
+-- Counts a change that whoever guards the log must not lose; a log without an identity has nobody yet.
+local function counted(log_key)
+  if redis.call('HEXISTS', log_key, 'id') == 1 then
+    redis.call('HINCRBY', log_key, 'written', 1)
+  end
+end
+
 -- Appends the records that start at ARGV[first] (a count, then kind, body and hash of each) to the journal and notes
 -- them on the close. Returns the index behind them.
 local function record(close_key, journal_key, plan_id, first)

@@ -1,14 +1,9 @@
 -- KEYS: grant, freeze, authority events, log, lease, last lease. ARGV: the revision that was read, the owner and epoch of the
 -- lease that is given up with it (both empty where nobody may hold one), a count of fields and values of the grant and each of
 -- them, then the fields and values of the event. MOVED when the record is another one by now, HELD when the lease is another's.
-must_be(KEYS[1], 'hash')
-must_be(KEYS[2], 'hash')
-must_be(KEYS[3], 'stream')
-local function revision(key)
-  return tonumber(redis.call('HGET', key, 'revision') or '0')
-end
-if math.max(revision(KEYS[1]), revision(KEYS[2])) ~= tonumber(ARGV[1]) then
-  return 'MOVED'
+local moved = superseded(KEYS[1], KEYS[2], KEYS[3], ARGV[1])
+if moved then
+  return moved
 end
 local lease = redis.call('HMGET', KEYS[5], 'owner', 'epoch')
 if (lease[1] or '') ~= ARGV[2] or (lease[2] or '') ~= ARGV[3] then
@@ -24,7 +19,5 @@ if lease[1] then
   end
   redis.call('DEL', KEYS[5])
 end
-if redis.call('HEXISTS', KEYS[4], 'id') == 1 then
-  redis.call('HINCRBY', KEYS[4], 'written', 1)
-end
+counted(KEYS[4])
 return 'OK'
