@@ -256,8 +256,8 @@ async def test_a_skipped_close_that_was_delivered_again_since_it_was_listed_is_n
     skipped = await room.closed("plan", OutcomeKind.SKIPPED, sent=False)
     listed = room.archive._due_plans
 
-    async def delivered_meanwhile() -> list[str]:
-        plans = await listed()
+    async def delivered_meanwhile(*, patient: bool) -> list[str]:
+        plans = await listed(patient=patient)
         skipped.unwritten.append(admitted("plan"))
         await room.desk.journal.append(skipped, room.desk.lease)
         return plans
@@ -298,3 +298,20 @@ async def test_a_close_of_more_than_a_script_can_name_at_once_leaves_the_log(roo
     assert await room.kept() == ["plan"]
     assert await room.desk.do("XLEN", room.desk.keys.journal) == 0
     assert await room.desk.do("EXISTS", close, room.desk.keys.order("sc-plan-1")) == 0
+
+
+async def test_while_closes_are_under_way_finished_ones_wait_for_as_long_as_there_is_room(room: Room) -> None:
+    """A burst and its archiving would share the log and the processors."""
+    few = Keeping(closes=2, ms=0, segment=2)
+    busy = [True]
+    archiver = Archiver(
+        room.archive_of(few), room.desk.keys.account, lambda: room.desk.lease, busy=lambda: busy[0]
+    )
+    for number in range(7):
+        await room.closed(f"plan-{number}")
+    assert await archiver.round(room.desk.lease) == 0
+    await room.closed("plan-7")
+    assert await archiver.round(room.desk.lease) == 2, "four times what is kept is the most that may wait"
+    assert await archiver.round(room.desk.lease) == 0
+    busy[0] = False
+    assert await archiver.round(room.desk.lease) == 2

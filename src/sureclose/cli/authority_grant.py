@@ -15,13 +15,13 @@ _NAME: Final = click.Choice([str(Component.EXECUTION_SERVICE), str(Component.HAR
 
 
 @click.command()
-@click.argument("name", type=_NAME)
+@click.argument("name", type=_NAME, metavar="NAME")
 @click.option("--audit", required=True, metavar="ID", help="The passed audit of NAME that it rests on.")
 @click.option("--reason", default="", help="Why, for the record.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
 def grant(options: Options, name: str, audit: str, reason: str, *, as_json: bool) -> None:
-    """Give NAME the right to execute machine closes, on the evidence of a passed audit about it.
+    """Give NAME (execution_service or harvest_brain) the right to execute machine closes, on the evidence of a passed audit about it.
 
     One component holds the grant: another one's is ended by `authority demote`, or moved by `authority switch`. A freeze
     stays until `sureclose unfreeze`.
@@ -42,12 +42,12 @@ def grant(options: Options, name: str, audit: str, reason: str, *, as_json: bool
 
 
 @click.command()
-@click.argument("name", type=_NAME)
+@click.argument("name", type=_NAME, metavar="NAME")
 @click.option("--reason", required=True, help="Why, for the record.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
 def demote(options: Options, name: str, reason: str, *, as_json: bool) -> None:
-    """Take the grant away from NAME. It was the last one, so the account is frozen with it."""
+    """Take the grant away from NAME (execution_service or harvest_brain). It was the last one, so the account is frozen with it."""
 
     async def command() -> Exit:
         async with opened(options, "authority", may_start=False) as session:

@@ -201,7 +201,7 @@ def _ways_out(component: str | None) -> str:
     if component is None:
         ways.append("a grant on that audit: `sureclose authority grant NAME --audit ID`")
     ways.append("the end of the freeze: `sureclose unfreeze --audit ID`")
-    ways.append("nobody executes and positions are open: `sureclose safety arm`")
+    ways.append("where no executor runs and positions are open: `sureclose safety arm`")
     return msgspec.json.encode(ways).decode()
 
 

@@ -27,6 +27,8 @@ log = structlog.get_logger()
 YOUNGEST_MS: Final = 10_000
 """No close leaves the log sooner, whatever waits: whoever lost the answer of its outcome's script looks it up there."""
 _AT_ONCE: Final = 8
+PATIENT_TIMES: Final = 4
+"""So many times what is kept may wait in the log while closes are under way: 4,000 by default, of 5.5 KB each."""
 
 _archive = scripts.load("archive")
 
@@ -79,10 +81,13 @@ class Archive:
         self.folder = folder
         self._broken: set[str] = set()
 
-    async def due(self) -> list[Leaving]:
-        """The closes of the next segment, oldest first; none while those that wait are few and young."""
+    async def due(self, *, patient: bool = False) -> list[Leaving]:
+        """The closes of the next segment, oldest first; none while those that wait are few and young.
+
+        Who is ``patient`` leaves them alone for as long as there is room for them: log and processors have better to do.
+        """
         found: list[tuple[str, Recalled]] = []
-        plans = await self._due_plans()
+        plans = await self._due_plans(patient=patient)
         for first in range(0, len(plans), _AT_ONCE):
             some = plans[first : first + _AT_ONCE]
             recalled = await asyncio.gather(
@@ -97,12 +102,14 @@ class Archive:
                     self._leave(plan_id, "its close is not in the log")
         return await asyncio.to_thread(lambda: list(self._checked(found)))
 
-    async def _due_plans(self) -> list[str]:
+    async def _due_plans(self, *, patient: bool) -> list[str]:
         """More than are kept go as soon as they make a segment; one that is too old takes with it what is half as old."""
         keys, now, keeping = self._keys, self._wall(), self._keeping
         young = now - min(keeping.ms, YOUNGEST_MS)
         waiting: int = await self._wire.execute_command(b"ZCOUNT", keys.finished, b"-inf", young)
         surplus = waiting - keeping.closes - len(self._broken)
+        if patient and waiting < PATIENT_TIMES * keeping.closes:
+            return []
         most = keeping.segment + len(self._broken)
         if surplus >= keeping.segment:
             old = young

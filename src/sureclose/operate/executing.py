@@ -226,7 +226,12 @@ class Executors:
             folder=session.segments,
             fence=fence,
         )
-        return Archiver(archive, session.keys.account, lambda: service.lease)
+        return Archiver(
+            archive,
+            session.keys.account,
+            lambda: service.lease,
+            busy=lambda: service.engine is not None and service.engine.busy,
+        )
 
     def _trimmer(self) -> Trimmer:
         session = self._session

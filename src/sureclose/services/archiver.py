@@ -32,14 +32,24 @@ RETRY_S = 10.0
 
 
 class Archiver:
-    """``lease`` gives the lease while this process holds it; every script checks it again."""
+    """``lease`` gives the lease while this process holds it; every script checks it again.
+
+    While closes are under way (``busy``) it waits for a quiet moment, for as long as the log has room.
+    """
 
     def __init__(
-        self, archive: Archive, account: str, lease: Callable[[], Lease | None], *, look_s: float = LOOK_S
+        self,
+        archive: Archive,
+        account: str,
+        lease: Callable[[], Lease | None],
+        *,
+        busy: Callable[[], bool] = lambda: False,
+        look_s: float = LOOK_S,
     ) -> None:
         self._archive = archive
         self._account = account
         self._lease = lease
+        self._busy = busy
         self._look_s = look_s
         self._cleared: Lease | None = None
 
@@ -67,7 +77,7 @@ class Archiver:
         if self._cleared != held:
             await asyncio.to_thread(clear_temporary, self._archive.folder)
             self._cleared = held
-        closes = await self._archive.due()
+        closes = await self._archive.due(patient=self._busy())
         if not closes:
             return 0
         place = await self._archive.next_place()

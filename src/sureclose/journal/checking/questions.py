@@ -211,7 +211,7 @@ def _crash_closes_nothing(material: Material) -> Question:
             Remark(what=f"the probe: {difference}", remedy="compare positions and orders by hand")
             for difference in material.probe.differences
         ]
-        notes.append(Remark(what=_probed(material.probe)))
+        notes.append(_probed(material.probe))
     restarts = [reign for reign in material.reigns if reign.restart and reign.component == material.component]
     found, least = len(restarts), material.minimum.restarts
     too_few = (
@@ -390,9 +390,15 @@ def _after(one: Unjoined, reigns: Sequence[Reign]) -> str:
     return f"no decision was admitted for it, {at - last.at} ms after {last.owner} took the lease (epoch {last.epoch})"
 
 
-def _probed(probe: Probe) -> str:
+def _probed(probe: Probe) -> Remark:
+    """One that only stood by shows that a start closes nothing, and is no restart of who executes."""
     role = "held the lease" if probe.held_the_lease else "stood by"
-    return f"probe: process {probe.killed} {role}, {probe.how}; {len(probe.positions)} positions and {probe.orders} orders as before"
+    what = (
+        f"probe: process {probe.killed} {role}, {probe.how}; {len(probe.positions)} positions as before,"
+        f" {probe.orders} orders meanwhile"
+    )
+    remedy = "" if probe.held_the_lease else "a restart of the executor itself counts, or `sureclose prove`"
+    return Remark(what=what, remedy=remedy)
 
 
 def epochs_of(reigns: Iterable[Reign]) -> Mapping[int, Reign]:
