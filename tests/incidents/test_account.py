@@ -30,6 +30,10 @@ async def _flat(stage: Stage, plan_id: str) -> None:
 async def _hedged(stage: Stage) -> tuple[Held, Held]:
     """Both sides of one symbol open."""
     await stage.venue.signed("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
+    return await _both_sides(stage)
+
+
+async def _both_sides(stage: Stage) -> tuple[Held, Held]:
     long = await stage.open()
     market = next(one for one in await _markets(stage) if one["symbol"] == long.symbol)
     body = {"symbol": long.symbol, "amount": f"{-long.amount:f}", "entry_price": market["price"]}
@@ -123,6 +127,25 @@ async def test_incident_108_both_modes_just_work(log_url: str, folder: Path) -> 
         doctor = await stage.world.command("doctor", "--json")
         (mode,) = [check for check in doctor.document["checks"] if check["name"] == "position mode"]
         assert mode["status"] != "fail", mode
+
+
+@alone
+async def test_incident_108_the_six_proofs_are_shown_in_hedge_mode_too(log_url: str, folder: Path) -> None:
+    """Each side is a position of its own: one of each symbol is closed for the proofs, and panic closes the others."""
+    async with staged(log_url, folder) as stage:
+        both, _ = await _hedged(stage)
+        other, _ = await _both_sides(stage)
+        proven = await stage.world.command(
+            "prove", "--symbols", f"{both.symbol},{other.symbol}", "--yes", "--json"
+        )
+        assert proven.code == 0, proven
+        for symbol in (both.symbol, other.symbol):
+            found = await _positions(stage, symbol)
+            assert sorted(amount == 0 for amount in (found["LONG"], found["SHORT"])) == [False, True]
+        await stage.world.up(stage.world.run())
+        panicked = await stage.world.command("panic", "--json")
+        assert panicked.code == 0, panicked
+        assert [one["state"] for one in panicked.document["closes"]] == ["flat", "flat"]
 
 
 @alone

@@ -111,6 +111,12 @@ async def ask_to_close(
     return Asked(intent_id, plan_id, entry_id, since)
 
 
+async def open_side(session: Session, symbol: str) -> PositionSide:
+    """The side of the symbol that is open, or the first of two: in hedge mode each is a position of its own."""
+    held = (one.position_side for one in await session.venue.positions() if one.symbol == symbol)
+    return next(held, PositionSide.BOTH)
+
+
 async def news_of(session: Session, asked: Asked) -> AsyncIterator[News]:
     """What the streams say about the plan, until it has ended or was stopped before execution."""
     async for _, news in news_of_all(session, [asked]):

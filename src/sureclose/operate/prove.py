@@ -12,10 +12,9 @@ from sureclose.domain import facts
 from sureclose.domain.events import EntryRef
 from sureclose.domain.market import OrderReport, Position, Trade
 from sureclose.domain.quantity import ZERO
-from sureclose.domain.words import PositionSide
 from sureclose.journal.chain import Loaded
 from sureclose.operate.executor import Executor
-from sureclose.operate.human import Asked, NoExecutor, Stage, ask_to_close, news_of
+from sureclose.operate.human import Asked, NoExecutor, Stage, ask_to_close, news_of, open_side
 from sureclose.operate.leading import leading_path
 from sureclose.operate.paper_control import PaperControl
 from sureclose.operate.session import Session
@@ -167,7 +166,7 @@ async def _ask(session: Session, order: Order, symbol: str, intent_id: str) -> A
     return await ask_to_close(
         session,
         symbol=symbol,
-        position_side=PositionSide.BOTH,
+        position_side=await open_side(session, symbol),
         fraction=Decimal(1),
         intent_id=intent_id,
         actor=order.actor,
@@ -291,7 +290,7 @@ async def _flat(session: Session, close: _Close) -> dict[str, Any]:
     loaded = await _journal(session, close.asked.plan_id)
     sized = _only(loaded, facts.Sized)
     trades = await _trades(session, close.symbol, await _orders(session, close.symbol, loaded))
-    position = await session.venue.position(close.symbol, PositionSide.BOTH)
+    position = await session.venue.position(close.symbol, sized.position.position_side)
     _require_flat(position, trades)
     return {
         "plan_id": close.asked.plan_id,
@@ -337,7 +336,8 @@ async def _survives(
     if len(effective) != 1:
         raise NotShown(f"{len(effective)} orders of this plan had an effect, and it must be one")
     trades = await _trades(session, symbol, orders)
-    position = await session.venue.position(symbol, PositionSide.BOTH)
+    sized = next(fact for fact in reversed(loaded.facts) if isinstance(fact, facts.Sized))
+    position = await session.venue.position(symbol, sized.position.position_side)
     _require_flat(position, trades)
     # From before the kill, so that the start of the interpreter counts as well.
     first_read_ms = pulse.first_read_at - killed_at
