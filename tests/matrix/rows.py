@@ -15,7 +15,6 @@ from tests.matrix.stories import (
     FLAT_ALREADY,
     HALVES,
     LEFTOVER,
-    LOST_ANSWER,
     LOST_ORDER,
     ORPHANS,
     PART,
@@ -206,7 +205,6 @@ RECEIVE: Final = (
         "reads the records and learns the rest again from the venue",
         HALVES,
         LOST_ORDER,
-        LOST_ANSWER,
     ),
 )
 SIZE: Final = (

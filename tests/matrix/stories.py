@@ -75,7 +75,6 @@ PART: Final = Story(
     )
 )
 LOST_ORDER: Final = Story(_scenario("the order is lost", _loose("request_dropped"), Ask()))
-LOST_ANSWER: Final = Story(_scenario("the answer is lost", _loose("answer_dropped"), Ask()))
 BLOCKED: Final = Story(
     _scenario(
         "refused until a resting order is cancelled",
