@@ -11,8 +11,8 @@ from sureclose.domain.market import Position
 from sureclose.domain.words import Mode
 from sureclose.journal import lease
 from sureclose.journal.authority import Changed, change, issue_warrant, standing
-from sureclose.services.absence import absence
-from sureclose.services.freezing import AuthorityDesk
+from sureclose.services.authority.absence import absence
+from sureclose.services.authority.freezing import AuthorityDesk
 from sureclose.services.identity import producer
 from sureclose.services.reading import Wiring
 from sureclose.services.settings import StreamSettings

@@ -18,8 +18,8 @@ from sureclose.journal.lease import Lease
 from sureclose.journal.mirror import Memory, Mirror
 from sureclose.journal.store import Journal
 from sureclose.services.alarms.alarm import AlarmKind
+from sureclose.services.authority.freezing import AuthorityDesk
 from sureclose.services.continuity import Continuity, Exchange
-from sureclose.services.freezing import AuthorityDesk
 from sureclose.services.identity import producer
 from sureclose.services.reading import Wiring
 from sureclose.services.settings import StreamSettings

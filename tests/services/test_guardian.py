@@ -17,13 +17,13 @@ from sureclose.domain.words import Mode
 from sureclose.journal import lease
 from sureclose.journal.chain import Chain
 from sureclose.services.alarms.board import Alarms
-from sureclose.services.findings import Findings
-from sureclose.services.freezing import AuthorityDesk
-from sureclose.services.guardian import Guardian
+from sureclose.services.authority.findings import Findings
+from sureclose.services.authority.freezing import AuthorityDesk
+from sureclose.services.authority.guardian import Guardian
+from sureclose.services.authority.path import PathReader
+from sureclose.services.authority.registry import Registry
 from sureclose.services.identity import producer
-from sureclose.services.path import PathReader
 from sureclose.services.reading import Wiring
-from sureclose.services.registry import Registry
 from sureclose.services.settings import AuthoritySettings, HarvestBrainSettings, StreamSettings
 from sureclose.streams.clock import LogClock
 from sureclose.streams.codec import CodecRules

@@ -6,7 +6,7 @@ import msgspec
 
 from sureclose.domain.components import Facts, Presence
 from sureclose.journal.keys import Keys
-from sureclose.services.registry import KEPT_MS, MOST, Registry, announced, surplus
+from sureclose.services.authority.registry import KEPT_MS, MOST, Registry, announced, surplus
 from sureclose.streams.connection import Log
 from sureclose.streams.wire import Wire
 

@@ -13,7 +13,7 @@ from sureclose.domain.words import PositionSide, Side
 from sureclose.journal.store import Journal
 from sureclose.services.alarms.board import Alarms
 from sureclose.services.alarms.strangers import Strangers
-from sureclose.services.findings import Findings
+from sureclose.services.authority.findings import Findings
 from sureclose.streams.connection import Log
 from tests.journal.journals import Desk
 

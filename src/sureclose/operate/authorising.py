@@ -6,7 +6,7 @@ from sureclose.domain.authority import Authority, Component, Ground, Trigger
 from sureclose.journal import lease
 from sureclose.operate.auditing import missing_for
 from sureclose.operate.session import Session
-from sureclose.services.freezing import AuthorityDesk
+from sureclose.services.authority.freezing import AuthorityDesk
 
 
 class Refused(Exception):

@@ -13,8 +13,8 @@ from sureclose.domain.levels import LIVELY_MS, Holder, Works
 from sureclose.journal import authority
 from sureclose.operate.producers import Trace, trace_of
 from sureclose.operate.session import Session
-from sureclose.services.path import Waiting, reign, waiting
-from sureclose.services.registry import announced
+from sureclose.services.authority.path import Waiting, reign, waiting
+from sureclose.services.authority.registry import announced
 from sureclose.streams.groups import group_infos
 from sureclose.streams.names import StreamName
 from sureclose.streams.wire import Wire, hash_texts, id_key

@@ -12,7 +12,7 @@ from sureclose.domain.levels import Holder, Reads, Ruling, Signs, Works, Writes,
 from sureclose.operate.authority_evidence import Gathered, Group, Held, Piece, gather
 from sureclose.operate.producers import Trace
 from sureclose.operate.session import Session
-from sureclose.services.path import FRESH_MS, groups_of
+from sureclose.services.authority.path import FRESH_MS, groups_of
 from sureclose.services.settings import HarvestBrainSettings, StreamSettings
 from sureclose.services.vitals import Waits
 from sureclose.streams.names import StreamName

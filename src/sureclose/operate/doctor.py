@@ -14,8 +14,8 @@ from sureclose.operate.session import Session
 from sureclose.operate.submitters import foreign_orders, foreign_readers, old_apply_layer
 from sureclose.operate.wiring import misplaced, purposes, readings, wired
 from sureclose.services.alarms.sinks import destinations
-from sureclose.services.path import FRESH_MS
-from sureclose.services.registry import announced
+from sureclose.services.authority.path import FRESH_MS
+from sureclose.services.authority.registry import announced
 from sureclose.services.settings import AlertSettings
 from sureclose.streams.errors import LogProblem
 from sureclose.venue.errors import VenueError

@@ -25,11 +25,11 @@ from sureclose.services.alarms.positions import PositionAlarms
 from sureclose.services.alarms.strangers import Strangers
 from sureclose.services.announcing import announcer
 from sureclose.services.archiver import Archiver
+from sureclose.services.authority.findings import Findings
+from sureclose.services.authority.freezing import AuthorityDesk
 from sureclose.services.continuity import Continuity
 from sureclose.services.engine import Engine
 from sureclose.services.execution import ExecutionService
-from sureclose.services.findings import Findings
-from sureclose.services.freezing import AuthorityDesk
 from sureclose.services.health import Health
 from sureclose.services.metrics import Metrics, Witnesses
 from sureclose.services.reading import Wiring

@@ -12,7 +12,7 @@ from sureclose.domain.ids import plan_id_for
 from sureclose.domain.words import AgeSource, PositionSide
 from sureclose.journal import authority, lease
 from sureclose.operate.session import Session
-from sureclose.services.authority_events import authority_event
+from sureclose.services.authority.events import authority_event
 from sureclose.streams.encode import encode_intent
 from sureclose.streams.groups import stream_info
 from sureclose.streams.names import StreamName

@@ -16,7 +16,7 @@ from sureclose.journal.safety import Fired
 from sureclose.operate.authorising import Refused
 from sureclose.operate.safety_role import book_of, place_of
 from sureclose.operate.session import Session
-from sureclose.services.authority_events import authority_event
+from sureclose.services.authority.events import authority_event
 from sureclose.services.safety.controller import TELL_S
 from sureclose.services.safety.health import SafetyHealth
 from sureclose.venue.environments import addresses, strangers_to

@@ -16,7 +16,7 @@ from sureclose.journal import lease
 from sureclose.operate.leading import executor_alive
 from sureclose.operate.session import Session
 from sureclose.services import pulse
-from sureclose.services.freezing import AuthorityDesk
+from sureclose.services.authority.freezing import AuthorityDesk
 from sureclose.services.routes import roles_of
 from sureclose.services.settings import Path
 

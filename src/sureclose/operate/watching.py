@@ -7,13 +7,13 @@ from sureclose.domain.components import EXIT, Facts, component_of, scope_of
 from sureclose.operate.session import Session
 from sureclose.services import identity
 from sureclose.services.alarms.board import Alarms
-from sureclose.services.findings import Findings
-from sureclose.services.freezing import AuthorityDesk
-from sureclose.services.guardian import Guardian
-from sureclose.services.path import PathReader
+from sureclose.services.authority.findings import Findings
+from sureclose.services.authority.freezing import AuthorityDesk
+from sureclose.services.authority.guardian import Guardian
+from sureclose.services.authority.path import PathReader
+from sureclose.services.authority.registry import Registry
+from sureclose.services.authority.self_report import facts_of
 from sureclose.services.reading import Wiring
-from sureclose.services.registry import Registry
-from sureclose.services.self_report import facts_of
 from sureclose.services.supervisor import Supervisor
 from sureclose.services.vitals import AuthorityVitals, Vitals
 

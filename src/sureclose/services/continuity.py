@@ -22,11 +22,11 @@ from sureclose.journal.fence import Fence, Lineage, read_lineage
 from sureclose.journal.lease import Lease
 from sureclose.journal.reconciliation import Reconciliation, join
 from sureclose.journal.store import Journal
-from sureclose.services.absence import Absence, absence
 from sureclose.services.alarms.alarm import AlarmKind
-from sureclose.services.authority_events import authority_event
+from sureclose.services.authority.absence import Absence, absence
+from sureclose.services.authority.events import authority_event
+from sureclose.services.authority.freezing import AuthorityDesk, Holdings
 from sureclose.services.comparing import Books, compare, missing_since
-from sureclose.services.freezing import AuthorityDesk, Holdings
 from sureclose.services.reading import Wiring
 from sureclose.streams.clock import LogClock
 from sureclose.streams.connection import Log

@@ -21,7 +21,7 @@ from sureclose.journal.verdict import Verdict
 from sureclose.services import identity
 from sureclose.services.alarms.alarm import AlarmKind
 from sureclose.services.alarms.board import Alarms
-from sureclose.services.authority_events import authority_event
+from sureclose.services.authority.events import authority_event
 from sureclose.services.engine import Engine, carried
 from sureclose.services.reading import Wiring
 from sureclose.services.safety.breaches import Breaches, is_spent, next_tries, one_each

@@ -16,7 +16,7 @@ from sureclose.journal.authority import Changed
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
 from sureclose.journal.switching import move_grant
-from sureclose.services.authority_events import authority_event
+from sureclose.services.authority.events import authority_event
 from sureclose.services.reading import Wiring
 from sureclose.streams.clock import LogClock
 from sureclose.streams.names import StreamName

@@ -16,11 +16,11 @@ from sureclose.domain.authority import Authority, CantChange, Ground, Trigger
 from sureclose.domain.components import Found
 from sureclose.domain.grounds import Evidence, Finding, Thresholds, Watch, judge, watch
 from sureclose.journal.keys import Keys
-from sureclose.services.absence import absence
 from sureclose.services.alarms.alarm import AlarmKind
 from sureclose.services.alarms.board import Alarms
-from sureclose.services.freezing import AuthorityDesk
-from sureclose.services.path import PathReader
+from sureclose.services.authority.absence import absence
+from sureclose.services.authority.freezing import AuthorityDesk
+from sureclose.services.authority.path import PathReader
 from sureclose.services.settings import AuthoritySettings
 from sureclose.services.vitals import AuthorityVitals
 from sureclose.streams.wire import Wire, wait_set

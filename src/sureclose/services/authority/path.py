@@ -17,7 +17,7 @@ from sureclose.journal import lease
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
 from sureclose.journal.record import ChainBroken, Record
-from sureclose.services.registry import EVERY_S, announced
+from sureclose.services.authority.registry import EVERY_S, announced
 from sureclose.services.routes import readers
 from sureclose.services.settings import HarvestBrainSettings, Path, StreamSettings
 from sureclose.services.vitals import LeaseState, Waits
