@@ -167,9 +167,9 @@ def test_what_stands_under_a_telling_key_is_masked_at_any_depth(out: io.StringIO
     configure(stream=out, environment={})
     log.info("a", **{key: "hunter2"})
     log.info("b", inside={"deep": [{key: "hunter2"}, {key: ["hunter2"]}]})
-    log.info("c", number={key: 4711})
+    log.info("c", number={key: 47114711})
     assert "hunter2" not in out.getvalue()
-    assert "4711" not in out.getvalue()
+    assert "47114711" not in out.getvalue()
     assert out.getvalue().count("***") == 4
 
 
