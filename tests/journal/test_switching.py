@@ -15,7 +15,8 @@ EXITS, BRAIN = Component.EXECUTION_SERVICE, Component.HARVEST_BRAIN
 
 
 def _granted(component: Component = EXITS) -> Authority:
-    return Authority(4, {"component": str(component), "audit": "a1", "revision": "4"}, {})
+    grant = {"component": str(component), "audit": "a1", "judged_at": "77", "revision": "4"}
+    return Authority(4, grant, {})
 
 
 def test_until_it_moves_the_grant_stays_where_it_was() -> None:
@@ -35,6 +36,7 @@ def test_what_moves_keeps_its_audit_and_says_where_it_was() -> None:
         "from": "execution_service",
         "actor": "ann",
         "audit": "a1",
+        "judged_at": "77",
         "reason": "switched from execution_service",
         "revision": "6",
     }

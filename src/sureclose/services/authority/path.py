@@ -136,7 +136,7 @@ class PathReader:
         overdue, overdue_ms = await self._overdue(now) if held else ("", 0)
         return Evidence(
             component=component,
-            granted_at=_number(standing.grant.get("at")),
+            judged_at=standing.judged_at,
             held=held,
             unread={name: one.group.last_delivered_id for name, one in groups.items() if one.waits},
             full=facts.waits in {Waits.NO_ROOM, Waits.MAKING_SURE}
@@ -240,7 +240,3 @@ def _rivals(standing: Authority, holding: Reign | None, living: Sequence[Presenc
         and one.at > settled
     ]
     return rivals
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text is not None and text.isdecimal() else 0
