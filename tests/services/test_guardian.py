@@ -430,6 +430,35 @@ async def test_two_processes_that_say_that_they_hold_the_lease_freeze(site: Site
     assert "execution_service@h:9:cd says that it holds the lease" in standing.freeze["reason"]
 
 
+async def test_the_last_word_of_a_process_that_was_paused_and_killed_is_no_rival(site: Site) -> None:
+    """It woke up, said once more that it holds the lease, and was killed; another had long taken it over."""
+    process = site.process()
+    site.later_ms = 60_000
+    await site.announce()
+    paused = Registry(
+        site.wire,
+        site.keys,
+        ("execution",),
+        "h:9:cd",
+        started_at=0,
+        facts=lambda _: WELL,
+        wall=lambda: site.log_clock.now() + site.later_ms,
+    )
+    await paused.announce()
+    for _ in range(6):
+        assert not (await site.watched(process, 0)).frozen
+        site.later_ms += round(LOOK * 1000)
+
+
+async def test_a_holder_of_a_version_that_leaves_no_trace_freezes_without_blame(site: Site) -> None:
+    """It took the lease without a word of what it is, and announces nothing: nobody can tell whether the path works."""
+    await site.wire.execute_command(b"DEL", site.keys.reigns, site.keys.leased)
+    process = site.process()
+    assert not (await site.watched(process, SETTINGS.unverifiable_s - LOOK, announcing=False)).frozen
+    standing = await site.watched(process, 0, announcing=False)
+    assert (standing.component, triggers(standing)) == (EXECUTION, [Trigger.UNVERIFIABLE])
+
+
 async def test_nobody_with_a_lease_for_too_long_freezes(site: Site) -> None:
     """ABSENCE: by the log's own record of the last lease, and at once for whoever looks."""
     await site.wire.execute_command(b"DEL", site.keys.lease)

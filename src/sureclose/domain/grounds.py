@@ -34,7 +34,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     judged_at: int
     """The log's clock in milliseconds: what was found before is the business of the audit that the grant rests on."""
     held: bool
-    """Whether a process of the component holds a valid lease."""
+    """Whether a process of the component holds a valid lease, or one of which nothing says what it is."""
     unread: dict[str, str] = {}
     """Its groups with entries that wait to be given to it, and the id of the last one that each was given."""
     full: bool = False
