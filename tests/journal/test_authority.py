@@ -85,6 +85,14 @@ async def test_events_of_the_wrong_type_stop_the_first_start_before_it_writes(ba
     assert await bare.everything() == before
 
 
+async def test_a_log_record_of_the_wrong_type_stops_a_change_before_it_writes(bare: Desk) -> None:
+    await bare.do("RPUSH", bare.keys.log, "x")
+    before = await bare.everything()
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await authority_of(bare).begin(EXECUTION)
+    assert await bare.everything() == before
+
+
 async def warrant(desk: Desk, plan_id: str = "plan", ttl_ms: int = 60_000) -> str | None:
     return await issue_warrant(
         desk.wire,
