@@ -197,6 +197,24 @@ async def test_what_was_seen_before_a_close_closes_nothing_after_it(guarded: Gua
     assert len(await guarded.said("CLOSE")) == 1
 
 
+async def test_what_was_seen_before_anothers_reign_closes_nothing_after_it(guarded: Guarded) -> None:
+    """Two controllers see one breach, and the first closes it: the other one's sight is of before that."""
+    executor = guarded.executor
+    guarded.price("0.96")
+    await guarded.look()
+    executor.time.leap(1_100)
+    await guarded.eyes.look()
+    other = await lease.take(executor.wire, executor.keys, "other", component=Component.SAFETY_CONTROLLER)
+    assert other is not None
+    await lease.drop(executor.wire, executor.keys, other)
+    await guarded.round()
+    await guarded.look()
+    assert executor.venue.placed == []
+    assert await guarded.said("CLOSE") == []
+    await guarded.look()
+    assert executor.amount == 0
+
+
 async def test_after_three_tries_a_person_is_told_and_nothing_more_is_sent(guarded: Guarded) -> None:
     guarded.price("0.96")
     await guarded.look()

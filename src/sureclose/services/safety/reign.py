@@ -63,6 +63,8 @@ class SafetyReign:
         self._settle_s = settle_s
         self._log_answers = True
         self.engine: Engine | None = None
+        self.epoch = 0
+        """Of the last reign of this process."""
 
     async def aclose(self) -> None:
         await self._wire.aclose()
@@ -75,6 +77,7 @@ class SafetyReign:
         held = await lease.take(self._wire, keys, self._worker, component=component, above=above)
         if held is None:
             return False
+        self.epoch = held.epoch
         log.warning("safety_lease_taken", worker=self._worker, epoch=held.epoch)
         over, done = asyncio.Event(), asyncio.Event()
         keeper = asyncio.create_task(self._keep(held, over, done), name="safety: lease")
