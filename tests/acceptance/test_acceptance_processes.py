@@ -256,6 +256,34 @@ async def _asked_to_end_as_host(_: str, folder: Path) -> None:
         judged(await deployment.exchange.records(), held)
 
 
+async def _stopped_together(_: str, folder: Path) -> None:
+    """The front hosts the log, and has nothing to finish; the executor has, and gives its lease up behind it."""
+    async with hosted(folder, QUICK | {"AUTHORITY__ABSENCE_S": "1"}) as deployment:
+        host = deployment.beside("--roles", "intent-executor,apply-layer")
+        await host.says("listening")
+        executor = deployment.beside("--roles", "execution")
+        await executor.says("resumed")
+        await deployment.found([host])
+        await deployment.exchange.list_markets()
+        held, plan_id = await deployment.exchange.open(), token()
+        await deployment.exchange.fault("request_dropped", held.symbol)
+        await deployment.log.add("apply.result", decision(held, plan_id))
+        await executor.says("status=UNKNOWN")
+        for run in (host, executor):
+            run.signal(signal.SIGTERM)
+        for run in (host, executor):
+            assert await run.ended() == 0, run.told
+        ended_at = now_ms()
+
+        async def too_long() -> bool | None:
+            return now_ms() - ended_at > 3_000 + 1_000 or None
+
+        await eventually("a lease that ran out has been over for more than a second", too_long)
+        again = await deployment.start()
+        assert "authority_freeze" not in again.told
+        judged(await deployment.exchange.records(), held)
+
+
 async def _arrived(deployment: Hosted, held: Held) -> None:
     """The order is at the exchange, and nobody has heard of it."""
 
@@ -318,6 +346,12 @@ async def test_a_host_that_is_asked_to_end_has_a_successor(under_way: Awaitable[
     await under_way
 
 
+async def test_all_of_a_folder_that_are_stopped_together_are_not_frozen_for_it(
+    under_way: Awaitable[None],
+) -> None:
+    await under_way
+
+
 async def test_a_killed_host_leaves_no_orphan(under_way: Awaitable[None]) -> None:
     await under_way
 
@@ -333,4 +367,5 @@ SCENARIOS: Final[Scenarios] = {
     "test_a_killed_host_leaves_no_orphan": _killed_host,
     "test_a_killed_host_has_a_successor_and_its_close_is_flat_in_the_budget": _attached_to_a_killed_host,
     "test_a_host_that_is_asked_to_end_has_a_successor": _asked_to_end_as_host,
+    "test_all_of_a_folder_that_are_stopped_together_are_not_frozen_for_it": _stopped_together,
 }

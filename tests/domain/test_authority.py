@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sureclose.domain import authority
 from sureclose.domain.authority import (
+    MOST_CAUSES,
     Authority,
     CantChange,
     Cause,
@@ -25,8 +26,8 @@ CONTROLLERS: Final = (Component.EXECUTION_SERVICE, Component.HARVEST_BRAIN)
 Change = Callable[[Authority], Authority]
 
 
-def cause(trigger: Trigger) -> Cause:
-    return Cause(trigger=trigger, reason="because", at=NOW)
+def cause(trigger: Trigger, reason: str = "because", at: int = NOW) -> Cause:
+    return Cause(trigger=trigger, reason=reason, at=at)
 
 
 CHANGES: Final[st.SearchStrategy[Change]] = st.one_of(
@@ -70,6 +71,45 @@ def test_a_freeze_says_once_why_for_each_trigger() -> None:
         record = authority.freeze(record, cause(trigger))
     assert [one.trigger for one in record.triggers] == [Trigger.COMMAND, Trigger.ABSENCE]
     assert record.freeze["kind"] == "COMMAND"
+
+
+@pytest.mark.parametrize(
+    "trigger", [Trigger.FIRST_START, Trigger.ABSENCE, Trigger.UNVERIFIABLE, Trigger.TWO_GRANTS]
+)
+def test_what_several_watchers_find_at_once_is_one_trigger(trigger: Trigger) -> None:
+    record = authority.freeze(Authority(), cause(trigger, "for 60 s"))
+    assert authority.freeze(record, cause(trigger, "for 61 s")) == record
+
+
+@pytest.mark.parametrize("trigger", [Trigger.DEMOTED, Trigger.BREACH, Trigger.LOG_LOST, Trigger.COMMAND])
+def test_what_happens_under_a_freeze_is_one_more_trigger_that_an_audit_has_to_come_after(
+    trigger: Trigger,
+) -> None:
+    record = authority.freeze(Authority(), cause(trigger, "one"))
+    again = authority.freeze(record, cause(trigger, "another", NOW + 5))
+    assert [(one.reason, one.at) for one in again.triggers] == [("one", NOW), ("another", NOW + 5)]
+    assert again.revision == record.revision + 1
+    assert authority.freeze(again, cause(trigger, "one", NOW + 9)) == again
+
+
+def test_a_second_demotion_for_the_same_reason_is_younger_than_the_audit_in_between() -> None:
+    """Else the audit that gave the grant back would give it back once more."""
+    component = Component.EXECUTION_SERVICE
+    record = authority.first(component, NOW)
+    for at in (NOW + 1, NOW + 3):
+        why = cause(Trigger.DEMOTED, at=at)
+        record = authority.demote(record, component, Ground.COMMAND, why)
+        assert [one.at for one in record.triggers] == [at]
+        record = authority.grant(record, component, "AUDIT", at + 1, judged_at=str(at))
+
+
+def test_a_freeze_remembers_its_first_trigger_and_the_newest() -> None:
+    record = Authority()
+    for number in range(MOST_CAUSES + 10):
+        record = authority.freeze(record, cause(Trigger.BREACH, f"order {number}", NOW + number))
+    reasons = [one.reason for one in record.triggers]
+    assert reasons == ["order 0", *(f"order {number}" for number in range(11, MOST_CAUSES + 10))]
+    assert len(reasons) == MOST_CAUSES
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from sureclose.domain.components import Found
 from sureclose.domain.grounds import RIVAL_S, Evidence, Finding, Thresholds, Watch, judge, watch
 
 LIMITS = Thresholds(ghost_s=20, path_broken_s=30, unverifiable_s=40, grace_s=10, gap_s=15)
-CALM = Evidence(component="execution_service", granted_at=100, held=True)
+CALM = Evidence(component="execution_service", judged_at=100, held=True)
 EVERY = 5.0
 UNREAD = {"g": "5-0"}
 """A group with entries that wait, and its last delivery."""
@@ -170,7 +170,7 @@ def test_two_that_claim_the_scope_freeze_once_it_is_no_takeover_any_more() -> No
 _LOOKS = st.builds(
     Evidence,
     component=st.just("execution_service"),
-    granted_at=st.just(100),
+    judged_at=st.just(100),
     held=st.booleans(),
     unread=st.sampled_from([{}, {"g": "1-0"}, {"g": "2-0"}, {"g": "1-0", "h": "1-0"}]),
     full=st.booleans(),

@@ -9,7 +9,7 @@ from tests.acceptance.world import token
 from tests.incidents.plays import alone
 from tests.incidents.staged import staged
 from tests.journal.journals import Desk
-from tests.services.audited import AT, Audit
+from tests.services.audited import BEGAN_AT, Audit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -63,10 +63,10 @@ async def test_incident_78_an_unfreeze_that_cites_documents_that_do_not_exist_la
 ) -> None:
     async with Log(LogSettings(url=log_url)) as log:
         audit = Audit(await Desk(log, f"{token()}:").open(), log, folder)
-        [told] = await audit.missing("EXIT_AUDIT_FINAL", after=AT - 1)
+        [told] = await audit.missing("EXIT_AUDIT_FINAL", after=BEGAN_AT - 1)
         assert "there is no audit EXIT_AUDIT_FINAL" in told
         await audit.make()
-        assert await audit.missing(after=AT - 1) == []
+        assert await audit.missing(after=BEGAN_AT - 1) == []
         audit.file.unlink()
-        [told] = await audit.missing(after=AT - 1)
+        [told] = await audit.missing(after=BEGAN_AT - 1)
         assert "not there" in told

@@ -175,6 +175,7 @@ class Desk:
         held: Lease | None = None,
         entries: tuple[EntryRef, ...] = (),
         events: tuple[Announcement, ...] = (),
+        valid_until: int = 0,
     ) -> None:
         await self.journal.publish(
             chain,
@@ -187,6 +188,7 @@ class Desk:
                 msgspec.structs.replace(event, fields=event.fields | {"evidence": evidence})
                 for event in events
             ],
+            valid_until=valid_until,
         )
 
     async def admit(self, plan_id: str = "plan") -> Chain:

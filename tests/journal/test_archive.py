@@ -200,6 +200,17 @@ async def test_a_skipped_close_that_was_never_sent_is_forgotten_and_begins_anew(
     assert await room.kept() == ["plan", "plan"], "two chains of one plan, in two segments"
 
 
+async def test_a_skipped_close_stays_for_as_long_as_its_decision_is_valid(room: Room) -> None:
+    """Another group may be given the same entry until then, and nothing else would tell it that it has its outcome (I8)."""
+    for plan_id, kind in (("skipped", OutcomeKind.SKIPPED), ("flat", OutcomeKind.FLAT)):
+        chain = await room.desk.admit(plan_id)
+        await room.desk.publish(chain, ended(kind), valid_until=NOW + 3_600_000)
+    assert await room.desk.finished_at("skipped") == NOW + 3_600_000
+    assert await room.round() == 1
+    assert await room.kept() == ["flat"], "its id is burnt"
+    assert (await room.desk.journal.load("skipped")) is not None
+
+
 async def test_a_skipped_close_that_was_sent_stays_and_never_uses_an_attempt_number_twice(room: Room) -> None:
     chain = await room.closed("plan", OutcomeKind.SKIPPED)
     assert await room.round() == 0

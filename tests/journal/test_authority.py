@@ -85,6 +85,14 @@ async def test_events_of_the_wrong_type_stop_the_first_start_before_it_writes(ba
     assert await bare.everything() == before
 
 
+async def test_a_log_record_of_the_wrong_type_stops_a_change_before_it_writes(bare: Desk) -> None:
+    await bare.do("RPUSH", bare.keys.log, "x")
+    before = await bare.everything()
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await authority_of(bare).begin(EXECUTION)
+    assert await bare.everything() == before
+
+
 async def warrant(desk: Desk, plan_id: str = "plan", ttl_ms: int = 60_000) -> str | None:
     return await issue_warrant(
         desk.wire,
@@ -140,7 +148,7 @@ async def test_a_freeze_has_one_record_with_all_its_triggers(bare: Desk) -> None
     await desk.begin(EXECUTION)
     frozen = await desk.freeze(Trigger.COMMAND, "maintenance", actor="ann")
     again = await desk.freeze(Trigger.BREACH, "a stranger's order")
-    assert await desk.freeze(Trigger.BREACH, "another one") == again
+    assert await desk.freeze(Trigger.BREACH, "a stranger's order") == again
     assert [one.trigger for one in again.triggers] == [Trigger.COMMAND, Trigger.BREACH]
     assert (again.freeze["kind"], again.freeze["actor"]) == ("COMMAND", "ann")
     assert again.component == EXECUTION
@@ -159,20 +167,23 @@ async def test_a_demotion_takes_the_grant_and_freezes_in_one_step(bare: Desk) ->
     assert demoted.freeze["ground"] == "GHOST"
     assert await events(bare) == ["GRANTED", "DEMOTED", "AUTHORITY_FREEZE"]
     with pytest.raises(CantChange, match="nobody holds the grant"):
-        await desk.unfreeze(demoted, audit="a", actor="ann")
+        await desk.unfreeze(demoted, audit="a", judged_at=1, actor="ann")
 
 
 async def test_a_second_grant_is_refused_and_the_first_one_stays(bare: Desk) -> None:
     desk = authority_of(bare)
     begun = await desk.begin(EXECUTION)
     with pytest.raises(CantChange, match="execution_service holds the grant"):
-        await desk.grant(BRAIN, audit="a", actor="ann", reason="")
+        await desk.grant(begun, BRAIN, audit="a", judged_at=1, actor="ann", reason="")
     assert await standing(bare.wire, bare.keys) == begun
 
 
 async def test_of_two_grants_at_once_one_is_given(bare: Desk) -> None:
-    await authority_of(bare).begin(None)
-    asked = (authority_of(bare).grant(one, audit="a", actor="ann", reason="") for one in (EXECUTION, BRAIN))
+    seen = await authority_of(bare).begin(None)
+    asked = (
+        authority_of(bare).grant(seen, one, audit="a", judged_at=1, actor="ann", reason="")
+        for one in (EXECUTION, BRAIN)
+    )
     said = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(one, CantChange) for one in said) == 1
     assert (await events(bare)).count("GRANTED") == 1
@@ -190,19 +201,45 @@ async def test_a_record_that_moved_since_it_was_read_is_not_written_over(bare: D
     assert await events(bare) == said
 
 
+async def test_who_freezes_a_frozen_account_for_a_reason_of_his_own_is_heard(bare: Desk) -> None:
+    """Else an unfreeze under way would lift it behind his back, on an audit of before."""
+    desk = authority_of(bare)
+    await desk.begin(EXECUTION)
+    seen = await desk.freeze(Trigger.COMMAND, "maintenance", actor="ann")
+    assert await desk.freeze(Trigger.COMMAND, "maintenance", actor="ann") == seen
+    again = await desk.freeze(Trigger.COMMAND, "an order that nobody knows", actor="bob")
+    assert [(one.reason, one.actor) for one in again.triggers] == [
+        ("maintenance", "ann"),
+        ("an order that nobody knows", "bob"),
+    ]
+    with pytest.raises(CantChange, match="changed meanwhile"):
+        await desk.unfreeze(seen, audit="a", judged_at=1, actor="ann")
+    assert await events(bare) == ["GRANTED", "AUTHORITY_FREEZE", "AUTHORITY_FREEZE"]
+
+
+async def test_a_grant_is_given_for_the_record_that_was_judged_and_no_other(bare: Desk) -> None:
+    """Its audit is older than what took the grant away meanwhile."""
+    desk = authority_of(bare)
+    seen = await desk.begin(EXECUTION)
+    demoted = await desk.demote(EXECUTION, Ground.BREACH, "a stranger's order")
+    with pytest.raises(CantChange, match="changed meanwhile"):
+        await desk.grant(seen, EXECUTION, audit="a", judged_at=1, actor="ann", reason="")
+    assert await desk.standing() == demoted
+
+
 async def test_an_unfreeze_lifts_the_freeze_that_was_seen_and_no_other(bare: Desk) -> None:
     desk = authority_of(bare)
     await desk.begin(EXECUTION)
     seen = await desk.freeze(Trigger.COMMAND, "maintenance")
     await desk.freeze(Trigger.BREACH, "meanwhile")
     with pytest.raises(CantChange, match="changed meanwhile"):
-        await desk.unfreeze(seen, audit="a", actor="ann")
-    lifted = await desk.unfreeze(await desk.standing(), audit="a", actor="ann")
+        await desk.unfreeze(seen, audit="a", judged_at=1, actor="ann")
+    lifted = await desk.unfreeze(await desk.standing(), audit="a", judged_at=1, actor="ann")
     assert not lifted.frozen
     assert lifted.component == EXECUTION
     assert lifted.grant["unfrozen_by"] == "ann"
     with pytest.raises(CantChange, match="nothing is frozen"):
-        await desk.unfreeze(lifted, audit="a", actor="ann")
+        await desk.unfreeze(lifted, audit="a", judged_at=1, actor="ann")
 
 
 async def test_a_freeze_for_absence_counts_only_while_nobody_came_back(bare: Desk) -> None:

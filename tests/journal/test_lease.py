@@ -2,8 +2,10 @@
 
 import asyncio
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis.exceptions import ResponseError
 
 from sureclose.journal import lease
 from sureclose.journal.lease import TTL_MS, Lease
@@ -64,6 +66,34 @@ async def test_who_takes_it_again_is_a_new_holder(desk: Desk) -> None:
     assert again.epoch > desk.lease.epoch
     assert not await lease.renew(desk.wire, desk.keys, desk.lease)
     assert await lease.renew(desk.wire, desk.keys, again)
+
+
+async def test_a_log_without_memory_lets_its_holder_stay_and_another_come(desk: Desk) -> None:
+    """Only who holds the lease may archive, which is what gives a full log its memory back."""
+    wire, keys = desk.wire, desk.keys
+    await desk.do("CONFIG", "SET", "maxmemory", 1)
+    try:
+        assert await lease.renew(wire, keys, desk.lease, 60_000)
+        await lease.drop(wire, keys, desk.lease)
+        second = await lease.take(wire, keys, "second", 60_000)
+    finally:
+        await desk.do("CONFIG", "SET", "maxmemory", 0)
+    assert second is not None
+    assert second.epoch == desk.lease.epoch + 1
+    last = await lease.last(wire, keys)
+    assert last is not None
+    assert (last.epoch, last.dropped_at) == (second.epoch, 0)
+
+
+@pytest.mark.parametrize("key", ["epoch", "leased", "reigns"])
+async def test_what_is_of_the_wrong_kind_stops_a_take_before_it_writes(desk: Desk, key: str) -> None:
+    name = getattr(desk.keys, key)
+    await desk.do("DEL", name)
+    await desk.do("RPUSH", name, "x")
+    before = await desk.everything()
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await lease.take(desk.wire, desk.keys, desk.lease.owner)
+    assert await desk.everything() == before
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

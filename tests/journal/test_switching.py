@@ -1,6 +1,7 @@
 """A switch in the log: named first, then moved with the lease, in one script, and by nobody else."""
 
 import pytest
+from redis.exceptions import ResponseError
 
 from sureclose.domain.authority import Authority, CantChange, Component
 from sureclose.domain.switching import begun, leads, moved, next_of, withdrawn
@@ -15,7 +16,8 @@ EXITS, BRAIN = Component.EXECUTION_SERVICE, Component.HARVEST_BRAIN
 
 
 def _granted(component: Component = EXITS) -> Authority:
-    return Authority(4, {"component": str(component), "audit": "a1", "revision": "4"}, {})
+    grant = {"component": str(component), "audit": "a1", "judged_at": "77", "revision": "4"}
+    return Authority(4, grant, {})
 
 
 def test_until_it_moves_the_grant_stays_where_it_was() -> None:
@@ -35,6 +37,7 @@ def test_what_moves_keeps_its_audit_and_says_where_it_was() -> None:
         "from": "execution_service",
         "actor": "ann",
         "audit": "a1",
+        "judged_at": "77",
         "reason": "switched from execution_service",
         "revision": "6",
     }
@@ -117,3 +120,19 @@ async def test_states_of_many_are_told_in_one_go(desk: Desk) -> None:
         plans[3]: "DONE",
         plans[1_100]: "SKIPPED",
     }
+
+
+@pytest.mark.parametrize("key", ["log", "leased"])
+async def test_what_is_of_the_wrong_kind_stops_a_switch_before_it_writes(desk: Desk, key: str) -> None:
+    """Half of it would be a grant that has moved and a lease that has not."""
+    await desk.do("DEL", desk.keys.grant)
+    authority = authority_of(desk)
+    await authority.begin(EXITS)
+    await authority.begin_switch(BRAIN, actor="ann")
+    name = getattr(desk.keys, key)
+    await desk.do("DEL", name)
+    await desk.do("RPUSH", name, "x")
+    before = await desk.everything()
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await authority.move_grant(desk.lease)
+    assert await desk.everything() == before

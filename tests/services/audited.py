@@ -28,6 +28,7 @@ from tests.journal.verify_cases import Ledger, driven, stored
 PLAN: Final = "plan"
 AT: Final = 1_700_000_100_000
 """When it was made, by the log's clock."""
+BEGAN_AT: Final = AT - 500
 NOW: Final = AT + 60_000
 
 
@@ -107,6 +108,7 @@ def evidence_of(facts: list[AnyFact], ledger: Ledger, head: str, **more: Any) ->
         "environment": "paper",
         "component": COMPONENT,
         "at": AT,
+        "began_at": BEGAN_AT,
         "period": Period(since=AT - 86_400_000, until=AT),
         "passed": True,
         "newest_evidence_at": AT - 1_000,

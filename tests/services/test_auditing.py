@@ -16,7 +16,7 @@ from sureclose.services import identity
 from sureclose.services.archiver import Archiver
 from sureclose.streams.connection import Log
 from tests.journal.journals import Desk
-from tests.services.audited import AT, NOW, PLAN, Audit
+from tests.services.audited import AT, BEGAN_AT, NOW, PLAN, Audit
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def audit(log: Log, log_prefix: str, tmp_path: Path) -> Audit:
 
 async def test_an_audit_that_is_whole_and_fresh_lacks_nothing(audit: Audit) -> None:
     assert await audit.missing() == []
-    assert await audit.missing(after=AT - 1) == []
+    assert await audit.missing(after=BEGAN_AT - 1) == []
     assert audit.file.stat().st_mode & 0o777 == 0o600
     assert hashlib.sha256(audit.file.read_bytes()).hexdigest().startswith(audit.id)
 
@@ -41,8 +41,9 @@ async def test_an_audit_that_nobody_made_is_missing(audit: Audit) -> None:
 async def test_an_audit_of_another_component_or_from_before_the_freeze_is_none(audit: Audit) -> None:
     [told] = await audit.missing(component="harvest_brain")
     assert "it is about execution_service, and this is about harvest_brain" in told
-    [told] = await audit.missing(after=AT)
-    assert "before the freeze" in told
+    for during in (BEGAN_AT, AT - 1):
+        [told] = await audit.missing(after=during)
+        assert "before the freeze" in told, "what happened while it read it may not have seen"
 
 
 async def test_evidence_grows_old_by_the_logs_clock(audit: Audit) -> None:
@@ -129,6 +130,7 @@ async def test_one_byte_more_is_an_edit(audit: Audit) -> None:
         ("id", "0123456789abcdef"),
         ("component", "harvest_brain"),
         ("at", AT + 1),
+        ("began_at", AT),
         ("since", 1),
         ("passed", False),
         ("newest_evidence_at", AT),
@@ -149,6 +151,7 @@ def test_every_field_of_the_logs_record_is_held_against_the_file() -> None:
     assert set(AuditRecord.__struct_fields__) == {
         "id",
         "component",
+        "began_at",
         "at",
         "since",
         "passed",

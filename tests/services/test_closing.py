@@ -47,6 +47,16 @@ async def test_what_the_gate_refuses_is_not_sent(executor: Executor) -> None:
     assert executor.amount == 3
 
 
+async def test_what_was_skipped_stays_known_while_its_decision_is_valid(executor: Executor) -> None:
+    """An unfreeze or a switch must not close what another group is given once more (I8)."""
+    await executor.do("HSET", executor.keys.freeze, "reason", "test")
+    decision = executor.decision(expires_at=executor.time.ms() + 3_600_000)
+    report = await executor.close(decision)
+    assert str(report.outcome) == "SKIPPED(frozen)"
+    leaves_at = await executor.do("ZSCORE", executor.keys.finished, decision.plan_id)
+    assert int(leaves_at) >= (decision.expires_at or 0)
+
+
 async def test_a_lost_reply_of_the_gate_is_not_sent(executor: Executor) -> None:
     """The record is there and nobody knows: the attempt is followed until it is dead, and another one is made."""
     executor.wire.loses = executor.keys.flights(SYMBOL)

@@ -459,7 +459,7 @@ async def test_a_reign_ends_when_the_freeze_is_lifted_for_its_closes_have_aged(m
     frozen = await desk.freeze(Trigger.COMMAND, "maintenance")
     assert await machine.continuity.watch(machine.wire) == ""
     assert machine.fence.memory.authority == frozen
-    await desk.unfreeze(frozen, audit="a", actor="ann")
+    await desk.unfreeze(frozen, audit="a", judged_at=1, actor="ann")
     assert "judged again" in await machine.continuity.watch(machine.wire)
     await machine.reign()
     assert await machine.continuity.watch(machine.wire) == ""

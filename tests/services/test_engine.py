@@ -10,6 +10,7 @@ import pytest
 
 from sureclose.domain.events import EntryRef
 from sureclose.domain.facts import Admitted, Sending
+from sureclose.domain.times import CLOCK_TOLERANCE_MS
 from sureclose.domain.words import PositionSide, Side
 from sureclose.journal.archive import Archive, Keeping
 from sureclose.journal.chain import Chain
@@ -19,7 +20,7 @@ from sureclose.services.archiver import Archiver
 from sureclose.streams.connection import Log
 from sureclose.streams.entry import Delivered, Entry
 from sureclose.streams.names import StreamName
-from tests.services.closings import COMPONENT, RECV_WINDOW, SYMBOL, Executor, executing
+from tests.services.closings import COMPONENT, POLICY, RECV_WINDOW, SYMBOL, Executor, executing
 
 
 @pytest.fixture
@@ -94,10 +95,14 @@ async def test_after_a_restart_the_close_whose_order_is_in_flight_comes_first(ex
     assert executor.amount == 0
 
 
-async def archived(executor: Executor, folder: Path) -> None:
-    """Every finished close has left the log."""
+async def archived(executor: Executor, folder: Path, later_ms: int = 0) -> None:
+    """Every finished close has left the log, so much later."""
     keeping = Keeping(closes=0, ms=0, segment=100)
-    archive = Archive(executor.wire, executor.keys, executor.time.ms, keeping, host="here", folder=folder)
+
+    def now() -> int:
+        return executor.time.ms() + later_ms
+
+    archive = Archive(executor.wire, executor.keys, now, keeping, host="here", folder=folder)
     assert await Archiver(archive, executor.keys.account, lambda: executor.lease).round(executor.lease)
 
 
@@ -118,7 +123,7 @@ async def test_a_plan_whose_skip_was_archived_can_be_closed(executor: Executor, 
     await executor.do("HSET", executor.keys.freeze, "reason", "test")
     await executor.close(executor.decision("plan"))
     await executor.do("DEL", executor.keys.freeze)
-    await archived(executor, tmp_path)
+    await archived(executor, tmp_path, POLICY.max_age + CLOCK_TOLERANCE_MS + 1_000)
     executor.admit(executor.decision("plan"))
     await executor.until(lambda: len(executor.seen.reports) == 2)
     assert executor.amount == 0

@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as Lost
 
 from sureclose.domain.events import Decision, EntryRef
 from sureclose.domain.market import OrderReport, Refusal
+from sureclose.domain.times import CLOCK_TOLERANCE_MS
 from sureclose.journal.archive import Archive, Keeping
 from sureclose.journal.fence import Fence
 from sureclose.journal.mirror import Memory, Mirror
@@ -32,7 +33,7 @@ from sureclose.streams.names import GroupName, StreamName
 from sureclose.venue.errors import Unanswered
 from sureclose.venue.port import NotSent, ReducingOrder
 from tests.domain.test_rebuilding import order
-from tests.services.closings import Door, Executor, executing
+from tests.services.closings import POLICY, Door, Executor, executing
 from tests.services.test_continuity import Told
 
 
@@ -168,7 +169,7 @@ async def test_a_wish_that_another_skipped_is_not_executed_when_the_lease_comes_
         archive = Archive(
             executor.wire,
             executor.keys,
-            executor.time.ms,
+            lambda: executor.time.ms() + POLICY.max_age + CLOCK_TOLERANCE_MS + 1_000,
             Keeping(closes=0, ms=0, segment=1),
             host="here",
             folder=tmp_path,

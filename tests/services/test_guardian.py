@@ -330,6 +330,75 @@ async def test_a_breach_under_freeze_is_one_more_trigger(site: Site) -> None:
     assert (await site.events()).count("AUTHORITY_BREACH") == 1
 
 
+async def test_each_breach_under_freeze_is_a_trigger_that_an_audit_has_to_come_after(site: Site) -> None:
+    """Of the second one the audit that came after the first says nothing."""
+    await site.authority.freeze(Trigger.COMMAND, "a look", actor="ann")
+    process = site.process()
+    for number in range(2):
+        await asyncio.sleep(0.002)  # the log's clock has milliseconds
+        process.findings.add(Ground.BREACH, "BTCUSDT", f"order {number} must not be")
+        for _ in range(3):
+            await process.look()
+    standing = await site.authority.standing()
+    assert triggers(standing) == [Trigger.COMMAND, Trigger.BREACH, Trigger.BREACH]
+    assert standing.triggers[-1].reason == "order 1 must not be"
+    assert (await site.events()).count("AUTHORITY_BREACH") == 2
+
+
+async def _unfrozen(site: Site, judged_at: int) -> None:
+    """A person has lifted the freeze, on an audit that began then."""
+    seen = await site.authority.standing()
+    if seen.component is None:
+        await site.authority.grant(
+            seen, EXECUTION, audit="a1", judged_at=judged_at, actor="ann", reason="proven"
+        )
+        seen = await site.authority.standing()
+    await site.authority.unfreeze(seen, audit="a1", judged_at=judged_at, actor="ann")
+
+
+async def test_what_the_audit_of_an_unfreeze_has_judged_does_not_end_the_grant_again(site: Site) -> None:
+    """The grant is older than what was found under the freeze; the audit is not."""
+    process = site.process()
+    await site.authority.freeze(Trigger.COMMAND, "a look", actor="ann")
+    process.findings.add(Ground.FAILURE_UNSAFE, "plan", "a position went through zero")
+    await process.look()
+    await asyncio.sleep(0.002)
+    await _unfrozen(site, site.log_clock.now())
+    assert not (await site.watched(process, LOOK)).frozen
+
+
+async def test_what_was_found_after_the_audit_began_ends_the_grant(site: Site) -> None:
+    process = site.process()
+    await site.authority.freeze(Trigger.COMMAND, "a look", actor="ann")
+    began_at = site.log_clock.now()
+    process.findings.add(Ground.FAILURE_UNSAFE, "plan", "a position went through zero")
+    await _unfrozen(site, began_at)
+    assert demoted_for(await site.watched(process, 0)) == Ground.FAILURE_UNSAFE
+
+
+async def test_a_switch_forgives_nothing_that_was_found_before_it(site: Site) -> None:
+    """It needs no audit, so it judges nothing."""
+    process = site.process()
+    process.findings.add(Ground.SCOPE_VIOLATED, "BTCUSDT", "an order that must not be")
+    await asyncio.sleep(0.002)
+    await site.authority.begin_switch(Component.HARVEST_BRAIN, actor="ann")
+    moved = await site.authority.move_grant(site.desk.lease)
+    assert moved is not None
+    assert moved.component == Component.HARVEST_BRAIN
+    standing = await site.watched(process, 0)
+    assert (standing.component, standing.freeze["ground"]) == (None, Ground.SCOPE_VIOLATED)
+
+
+async def test_the_next_order_that_must_not_be_ends_the_next_grant_too(site: Site) -> None:
+    """Of the same symbol, in a process that remembers the first one."""
+    process = site.process()
+    for number in range(2):
+        process.findings.add(Ground.SCOPE_VIOLATED, "BTCUSDT", f"order {number} does not reduce")
+        assert demoted_for(await site.watched(process, 0)) == Ground.SCOPE_VIOLATED
+        await asyncio.sleep(0.002)
+        await _unfrozen(site, site.log_clock.now())
+
+
 async def test_a_lease_of_another_component_than_the_granted_one_freezes(site: Site) -> None:
     """TWO_GRANTS: somebody wrote another name into the record, and it goes on for longer than a takeover takes."""
     await site.wire.execute_command(b"HSET", site.keys.grant, b"component", b"harvest_brain")
@@ -359,6 +428,35 @@ async def test_two_processes_that_say_that_they_hold_the_lease_freeze(site: Site
     standing = await site.watched(process, 30)
     assert (standing.component, triggers(standing)) == (EXECUTION, [Trigger.TWO_GRANTS])
     assert "execution_service@h:9:cd says that it holds the lease" in standing.freeze["reason"]
+
+
+async def test_the_last_word_of_a_process_that_was_paused_and_killed_is_no_rival(site: Site) -> None:
+    """It woke up, said once more that it holds the lease, and was killed; another had long taken it over."""
+    process = site.process()
+    site.later_ms = 60_000
+    await site.announce()
+    paused = Registry(
+        site.wire,
+        site.keys,
+        ("execution",),
+        "h:9:cd",
+        started_at=0,
+        facts=lambda _: WELL,
+        wall=lambda: site.log_clock.now() + site.later_ms,
+    )
+    await paused.announce()
+    for _ in range(6):
+        assert not (await site.watched(process, 0)).frozen
+        site.later_ms += round(LOOK * 1000)
+
+
+async def test_a_holder_of_a_version_that_leaves_no_trace_freezes_without_blame(site: Site) -> None:
+    """It took the lease without a word of what it is, and announces nothing: nobody can tell whether the path works."""
+    await site.wire.execute_command(b"DEL", site.keys.reigns, site.keys.leased)
+    process = site.process()
+    assert not (await site.watched(process, SETTINGS.unverifiable_s - LOOK, announcing=False)).frozen
+    standing = await site.watched(process, 0, announcing=False)
+    assert (standing.component, triggers(standing)) == (EXECUTION, [Trigger.UNVERIFIABLE])
 
 
 async def test_nobody_with_a_lease_for_too_long_freezes(site: Site) -> None:
@@ -454,10 +552,12 @@ async def test_freeze_and_demotion_are_told_once_and_cleared_when_they_are_over(
         frozen = next(alarm for alarm in told.alarms if alarm["alarm"] == "FROZEN")
         assert frozen["facts"]["triggers"] == "DEMOTED"
         assert "sureclose unfreeze --audit ID" in frozen["remedy"]
-        await site.authority.grant(EXECUTION, audit="a1", actor="ann", reason="proven")
+        seen = await site.authority.standing()
+        await site.authority.grant(seen, EXECUTION, audit="a1", judged_at=1, actor="ann", reason="proven")
         await processes[0].look()
         await told.count(3)
-        await site.authority.unfreeze(await site.authority.standing(), audit="a1", actor="ann")
+        seen = await site.authority.standing()
+        await site.authority.unfreeze(seen, audit="a1", judged_at=1, actor="ann")
         await processes[1].look()
         said = await told.count(4)
         assert said[2:] == [("DEMOTED", EXECUTION, "cleared"), ("FROZEN", "exit", "cleared")]

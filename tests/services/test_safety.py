@@ -12,10 +12,12 @@ import pytest
 
 from sureclose.domain.arming import SUNSET_MS, Armed, Arming, why_not
 from sureclose.domain.authority import Authority, Component
+from sureclose.domain.facts import Admitted
 from sureclose.domain.market import Position, Trade
 from sureclose.domain.safety import AGE_MS, TRIES, Answer, Margin, Mark, Rule, Unclear, episode_name
 from sureclose.domain.words import PositionSide
 from sureclose.journal import lease
+from sureclose.journal.chain import Chain
 from sureclose.journal.fence import Fence
 from sureclose.journal.safety import SafetyBook
 from sureclose.services.alarms.alarm import AlarmKind
@@ -195,6 +197,46 @@ async def test_what_was_seen_before_a_close_closes_nothing_after_it(guarded: Gua
     await guarded.look()
     assert len(guarded.executor.venue.placed) == 1
     assert len(await guarded.said("CLOSE")) == 1
+
+
+async def test_what_was_seen_before_anothers_reign_closes_nothing_after_it(guarded: Guarded) -> None:
+    """Two controllers see one breach, and the first closes it: the other one's sight is of before that."""
+    executor = guarded.executor
+    guarded.price("0.96")
+    await guarded.look()
+    executor.time.leap(1_100)
+    await guarded.eyes.look()
+    other = await lease.take(executor.wire, executor.keys, "other", component=Component.SAFETY_CONTROLLER)
+    assert other is not None
+    await lease.drop(executor.wire, executor.keys, other)
+    await guarded.round()
+    await guarded.look()
+    assert executor.venue.placed == []
+    assert await guarded.said("CLOSE") == []
+    await guarded.look()
+    assert executor.amount == 0
+
+
+async def test_what_was_unfinished_ends_before_anything_new_is_closed_on_sight(guarded: Guarded) -> None:
+    """It may have been a close of that position, and what was seen is of before its end."""
+    executor = guarded.executor
+    other = await lease.take(executor.wire, executor.keys, "other")
+    assert other is not None
+    chain = Chain("plan")
+    chain.unwritten.append(Admitted(decision=executor.decision("plan"), entry=executor.entry().ref))
+    await executor.journal.append(chain, other)
+    await lease.drop(executor.wire, executor.keys, other)
+    guarded.price("0.96")
+    await guarded.look()
+    await guarded.look()
+    assert await guarded.said("CLOSE") == []
+    (outcome,) = await executor.entries(StreamName.EXECUTION_RESULT)
+    assert (outcome["plan_id"], outcome["reason"]) == ("plan", "frozen")
+    await guarded.look()
+    await guarded.look()
+    (closed,) = await guarded.said("CLOSE")
+    assert closed["try"] == "1"
+    assert executor.amount == 0
 
 
 async def test_after_three_tries_a_person_is_told_and_nothing_more_is_sent(guarded: Guarded) -> None:

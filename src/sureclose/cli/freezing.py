@@ -34,7 +34,7 @@ def freeze(options: Options, reason: str, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
 def unfreeze(options: Options, audit: str, *, as_json: bool) -> None:
-    """End the freeze, on the evidence of a passed audit that was made after its last trigger.
+    """End the freeze, on the evidence of a passed audit that was begun after its last trigger.
 
     Refuses with everything that is missing, and changes nothing then.
     """

@@ -21,6 +21,7 @@ from sureclose.operate.host import Host, Wanted, paper_arguments
 from sureclose.operate.session import Session
 from sureclose.services.identity import producer
 from sureclose.services.reading import Wiring
+from sureclose.services.supervisor import GRACE_S
 from sureclose.streams.address import EMBEDDED
 from sureclose.streams.clock import LogClock
 from sureclose.streams.codec import CodecRules
@@ -73,6 +74,7 @@ async def opened(
         paper_arguments=paper_arguments(
             config.paper.positions, config.paper.symbols, config.paper.limits, config.paper.seed
         ),
+        leaving_s=config.execution.drain_s + GRACE_S,
     )
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(Host(wanted, may_start=may_start, monotonic=time.monotonic))

@@ -11,6 +11,8 @@ from typing import Final
 import msgspec
 
 SCOPE: Final = "exit"
+MOST_CAUSES: Final = 50
+"""Of those that a freeze remembers: the first, and the newest."""
 
 
 class Component(StrEnum):
@@ -69,6 +71,11 @@ class Trigger(StrEnum):
     """A person said so."""
 
 
+_ANEW: Final = frozenset({Trigger.DEMOTED, Trigger.BREACH, Trigger.LOG_LOST, Trigger.COMMAND})
+"""What can happen to an account that is frozen already, and has to be judged by an audit of after it. The others are what
+several watchers find at once, each in words of its own."""
+
+
 class Authority(msgspec.Struct, frozen=True):
     """Grant and freeze as recorded, field by field; empty where there is none."""
 
@@ -101,6 +108,12 @@ class Authority(msgspec.Struct, frozen=True):
         return () if said is None else msgspec.json.decode(said, type=tuple[Cause, ...])
 
     @property
+    def judged_at(self) -> int:
+        """Up to when the audit that the grant rests on has judged, in the log's milliseconds."""
+        said = self.grant.get("judged_at", self.grant.get("at", ""))
+        return int(said) if said.isdecimal() else 0
+
+    @property
     def ways_out(self) -> tuple[str, ...]:
         """What a person can do about a freeze."""
         said = self.freeze.get("ways_out")
@@ -114,6 +127,12 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     at: int
     actor: str = ""
+
+    def repeats(self, other: "Cause") -> bool:
+        """Whether it says nothing new beside the other one."""
+        if self.trigger is not other.trigger:
+            return False
+        return self.trigger not in _ANEW or (self.reason, self.actor) == (other.reason, other.actor)
 
 
 class CantChange(Exception):
@@ -132,15 +151,17 @@ def first(component: Component | None, at: int, *, positions: str = "") -> Autho
 
 
 def freeze(before: Authority, cause: Cause, *, positions: str = "", least: int = 0) -> Authority:
-    """Frozen for this cause, too. A freeze that stands gets no second record, only one more trigger.
+    """Frozen for this cause, too. A freeze that stands gets no second record, only one more trigger, unless that is known.
 
-    ``positions`` is what was open, as JSON, or why that is not known. The revision is ``least`` at least.
+    ``positions`` is what was open, as JSON, or why that is not known. The revision is ``least`` at least; who asks for a higher
+    one knows that it has happened again.
     """
     known = before.triggers
-    if before.frozen and any(one.trigger is cause.trigger for one in known) and before.revision >= least:
+    if before.revision >= least and any(cause.repeats(one) for one in known):
         return before
     revision = max(before.revision + 1, least)
-    causes = known if any(one.trigger is cause.trigger for one in known) else (*known, cause)
+    first, *later = (*(one for one in known if not cause.repeats(one)), cause)
+    causes = (first, *later[-(MOST_CAUSES - 1) :])
     record = before.freeze or {
         "scope": SCOPE,
         "kind": str(cause.trigger),

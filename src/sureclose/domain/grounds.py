@@ -31,10 +31,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """One look at the granted component. None is not known."""
 
     component: str
-    granted_at: int
-    """The log's clock in milliseconds: what was found before is the business of the audit that the grant names."""
+    judged_at: int
+    """The log's clock in milliseconds: what was found before is the business of the audit that the grant rests on."""
     held: bool
-    """Whether a process of the component holds a valid lease."""
+    """Whether a process of the component holds a valid lease, or one of which nothing says what it is."""
     unread: dict[str, str] = {}
     """Its groups with entries that wait to be given to it, and the id of the last one that each was given."""
     full: bool = False
@@ -128,7 +128,7 @@ def judge(memory: Watch, seen: Evidence, limits: Thresholds) -> Finding | None:
 
 def _seen_at_the_venue(seen: Evidence) -> Finding | None:
     for found in sorted(seen.found, key=lambda one: _GRAVITY.index(one.ground)):
-        if found.at >= seen.granted_at:
+        if found.at >= seen.judged_at:
             trigger = Trigger.BREACH if found.ground is Ground.BREACH else Trigger.DEMOTED
             return Finding(
                 trigger=trigger,

@@ -8,7 +8,7 @@ from typing import Any
 
 from sureclose.domain.events import Decision, EntryRef, Intent, Plan, Veto, Wish
 from sureclose.domain.ids import amount_key, plan_id_for
-from sureclose.domain.times import iso_ms
+from sureclose.domain.times import CLOCK_TOLERANCE_MS, iso_ms
 from sureclose.domain.words import Mode, Verdict
 
 APPROVED = "close_approved"
@@ -59,6 +59,12 @@ def decision_for(plan: Plan, entry: EntryRef, mode: Mode, now: int, max_age: int
         reason_codes=(*plan.reason_codes, APPROVED if veto is None else veto.rule),
         veto=veto,
     )
+
+
+def valid_until(wish: Wish, max_age: int) -> int:
+    """The last millisecond, by a clock that may be off, in which ``too_old`` could let it pass."""
+    last = wish.origin_at + max_age if wish.expires_at is None else wish.expires_at
+    return last + CLOCK_TOLERANCE_MS
 
 
 def too_old(wish: Wish, now: int, max_age: int) -> Veto | None:

@@ -52,7 +52,7 @@ def withdrawn(before: Authority, begun_here: Authority) -> Authority:
 
 
 def moved(before: Authority, at: int) -> Authority:
-    """The next holder holds the grant. It has the audit of the one that is moved; a freeze stays.
+    """The next holder holds the grant. It has the audit of the one that is moved, and no later one; a freeze stays.
 
     Raises ``CantChange`` when no switch is under way.
     """
@@ -67,6 +67,7 @@ def moved(before: Authority, at: int) -> Authority:
         "from": before.grant["component"],
         "actor": before.grant["next_by"],
         "audit": before.grant.get("audit", ""),
+        "judged_at": str(before.judged_at),
         "reason": f"switched from {before.grant['component']}",
     }
     return _with_grant(before, grant)

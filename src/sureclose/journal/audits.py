@@ -36,12 +36,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the log says of one audit. ``since`` is venue milliseconds, the other times are the log's.
 
+    ``began_at`` is when it began to read, 0 in one of a version that did not say so.
+
     ``sha256`` is of the bytes of the evidence file; the id is how it begins.
     """
 
     id: str
     component: str
     at: int
+    began_at: int = 0
     since: int
     passed: bool
     newest_evidence_at: int
@@ -70,6 +73,7 @@ def record_of(evidence: Evidence, content: bytes) -> AuditRecord:
         id=digest[:_ID_LENGTH],
         component=evidence.component,
         at=evidence.at,
+        began_at=evidence.began_at,
         since=evidence.period.since,
         passed=evidence.passed,
         newest_evidence_at=evidence.newest_evidence_at,

@@ -74,6 +74,11 @@ async def holder(wire: Wire, keys: Keys) -> Lease | None:
     return Lease(owner.decode(), int(epoch)) if owner is not None else None
 
 
+async def epoch(wire: Wire, keys: Keys) -> int:
+    """The newest epoch that was given out, to whomever; 0 before the first."""
+    return int(await wire.execute_command(b"GET", keys.epoch) or 0)
+
+
 async def last(wire: Wire, keys: Keys) -> LastLease | None:
     """The last lease of a controller, held or not; ``None`` before the first."""
     found = hash_texts(await wire.execute_command(b"HGETALL", keys.leased))

@@ -292,10 +292,12 @@ class Journal:
         group: str,
         entries: Sequence[EntryRef],
         announce: Callable[[str], Iterable[Announcement]],
+        valid_until: int = 0,
     ) -> None:
         """The outcome, its announcements and the acknowledgement of its entries, all or nothing.
 
-        ``entries`` are of one stream. ``announce`` is told the hash of the last record, which is the evidence.
+        ``entries`` are of one stream. ``announce`` is told the hash of the last record, which is the evidence. A skip stays in
+        the log until ``valid_until`` at least, when its decision is too old for everybody (the log's milliseconds).
         """
         keys, shelf = self.keys, self._shelf(chain)
         head, args = self._records_args(chain, lease, (ended,))
@@ -329,6 +331,7 @@ class Journal:
                 len(entries),
                 *(entry.entry_id for entry in entries),
                 *_flat(announcements),
+                valid_until,
                 shelf.field,
                 self._wall(),
             ],

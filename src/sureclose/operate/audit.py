@@ -68,6 +68,7 @@ async def audit(
     Raises ``PeriodRefused``, ``CannotAudit``, ``VenueError`` when the venue does not even tell the time, ``RedisError``
     and ``OSError``.
     """
+    began_at = session.clock.now()
     await session.venue.measure_clock()
     until = await session.venue.server_time()
     start = period_since(since, until)
@@ -98,6 +99,7 @@ async def audit(
         environment=session.mode,
         component=about,
         at=session.clock.now(),
+        began_at=began_at,
         period=found.period,
         passed=all(question.verdict is Verdict.PASSES for question in questions),
         newest_evidence_at=max((plan.last_at for plan in material.proven), default=0),

@@ -24,7 +24,7 @@ async def missing_for(
 ) -> list[str]:
     """All that is missing, each a line that says what to do; an empty list means that the audit is good for it.
 
-    ``after`` is when the freeze began that it is to end, in the log's milliseconds. Changes nothing. Raises
+    ``after`` is when the last trigger of the freeze was that stands, in the log's milliseconds. Changes nothing. Raises
     ``RedisError``.
     """
     try:
@@ -81,8 +81,9 @@ def _stale(record: AuditRecord, now: int, oldest: int) -> Iterator[str]:
 
 
 def _before(record: AuditRecord, after: int | None) -> Iterator[str]:
-    if after is not None and record.at <= after:
-        yield f"it was made at {iso_ms(record.at)}, before the freeze of {iso_ms(after)}; {_AGAIN}"
+    """What happened while it read it may not have seen."""
+    if after is not None and record.began_at <= after:
+        yield f"it was begun at {iso_ms(record.began_at)}, before the freeze of {iso_ms(after)}; {_AGAIN}"
 
 
 # The file ----------------------------------------------------------------------------------------------------------

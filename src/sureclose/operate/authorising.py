@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sureclose.domain.authority import Authority, Component, Ground, Trigger
 from sureclose.journal import lease
+from sureclose.journal.audits import recorded
 from sureclose.operate.auditing import missing_for
 from sureclose.operate.session import Session
 from sureclose.services.authority.freezing import AuthorityDesk
@@ -34,21 +35,34 @@ async def demote(session: Session, component: Component, *, reason: str, actor: 
 
 async def grant(session: Session, component: Component, *, audit: str, reason: str, actor: str) -> Authority:
     """Give the grant on an audit; raises ``Refused`` and ``CantChange``."""
-    standing = await desk_of(session).standing()
-    missing = await missing_for(session, audit, component, after=_last_trigger(standing))
+    seen = await desk_of(session).standing()
+    missing = await missing_for(session, audit, component, after=_last_trigger(seen))
     if missing:
         raise Refused(missing)
-    return await desk_of(session).grant(component, audit=audit, actor=actor, reason=reason)
+    judged_at = await _judged_at(session, audit)
+    return await desk_of(session).grant(
+        seen, component, audit=audit, judged_at=judged_at, actor=actor, reason=reason
+    )
 
 
 async def unfreeze(session: Session, *, audit: str, actor: str) -> Authority:
     """Lift the freeze on an audit; raises ``Refused`` and ``CantChange``."""
     seen = await desk_of(session).standing()
+    judged_at = 0
     if seen.frozen:
         missing = await _missing_to_unfreeze(session, seen, audit)
         if missing:
             raise Refused(missing)
-    return await desk_of(session).unfreeze(seen, audit=audit, actor=actor)
+        judged_at = await _judged_at(session, audit)
+    return await desk_of(session).unfreeze(seen, audit=audit, judged_at=judged_at, actor=actor)
+
+
+async def _judged_at(session: Session, audit: str) -> int:
+    """When an audit that lacks nothing began."""
+    record = await recorded(session.wire, session.keys, audit)
+    if record is None:
+        raise Refused([f"audit {audit} has just left the log: run `sureclose audit` again"])
+    return record.began_at
 
 
 async def _missing_to_unfreeze(session: Session, seen: Authority, audit: str) -> list[str]:
@@ -61,12 +75,15 @@ async def _missing_to_unfreeze(session: Session, seen: Authority, audit: str) ->
             *await missing_for(session, audit, name, after=_last_trigger(seen)),
         ]
     missing = await missing_for(session, audit, component, after=_last_trigger(seen))
-    if await lease.holder(session.wire, session.keys) is None:
+    held = await lease.holder(session.wire, session.keys)
+    if held is None:
         missing.append(f"no process of {component} holds the lease: start `sureclose run`")
     else:
         last = await lease.last(session.wire, session.keys)
-        if last is None or last.component != component:
-            who = "the safety controller" if last is None else last.component
+        # Only controllers leave a trace there: a lease of another epoch is nobody's who may execute.
+        known = last is not None and last.epoch == held.epoch
+        who = last.component if last is not None and known else f"{held.owner}, which is no controller"
+        if who != component:
             missing.append(f"the lease is held by {who}, and {component} holds the grant")
     return missing
 

@@ -1,7 +1,8 @@
 """Who runs the embedded log and the paper exchange: the first process in a data folder; the others attach to it.
 
 Whoever hosts may die. Then one of those who are attached takes its place on the same folder: the log has the same socket
-and password, the exchange the same port and keys, so that everybody just connects again.
+and password, the exchange the same port and keys, so that everybody just connects again. Who is asked to end waits for the
+attached that are ending as well: they finish what is under way and give their lease up, for which they need the log.
 """
 
 import asyncio
@@ -49,6 +50,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     binary: str | None = None
     paper: bool
     paper_arguments: tuple[str, ...] = ()
+    leaving_s: float = 0.0
+    """How long an attached process may take to end."""
 
     @property
     def any(self) -> bool:
@@ -66,6 +69,7 @@ class Host:
         self._may_start = may_start
         self._monotonic = monotonic
         self._lock = -1
+        self._leaving = -1
         self._server: EmbeddedServer | None = None
         self._paper: PaperChild | None = None
         self._pause_s = FIRST_PAUSE_S
@@ -116,6 +120,8 @@ class Host:
             else:
                 self._follow()
                 await wait_set(stop, _WATCH_S)
+        if not self.started_here:
+            self._leaving = self._try_lock("leaving.lock", fcntl.LOCK_SH)
 
     def _follow(self) -> None:
         """Another host publishes the same addresses under its own process id."""
@@ -194,14 +200,31 @@ class Host:
             await asyncio.sleep(_POLL_S)
 
     def _take_lock(self) -> bool:
-        lock = os.open(self._wanted.folder / "host.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = self._try_lock("host.lock", fcntl.LOCK_EX)
+        return self.started_here
+
+    def _try_lock(self, name: str, how: int) -> int:
+        """The descriptor of a file that is locked now, and until it is closed or we are dead; -1 if another has it."""
+        lock = os.open(self._wanted.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
-            return False
-        self._lock = lock
-        return True
+            return -1
+        return lock
+
+    async def _all_left(self) -> None:
+        """Wait until no attached process is ending any more, for as long as one may take."""
+        give_up_at = self._monotonic() + self._wanted.leaving_s
+        while (nobody := self._try_lock("leaving.lock", fcntl.LOCK_EX)) < 0:
+            if self._monotonic() >= give_up_at:
+                log.warning(
+                    "host_leaves_first",
+                    remedy="what an attached process had under way goes on at its next start",
+                )
+                return
+            await asyncio.sleep(_POLL_S)
+        os.close(nobody)
 
     async def _start_missing(self) -> None:
         """Log and exchange, those that don't run; then publish where they are."""
@@ -223,6 +246,11 @@ class Host:
         write_runtime(wanted.folder, self.runtime)
 
     async def _stop(self) -> None:
+        if self._leaving >= 0:
+            os.close(self._leaving)
+            self._leaving = -1
+        if self._server is not None or self._paper is not None:
+            await self._all_left()
         if self._paper is not None:
             await self._paper.stop()
             self._paper = None

@@ -17,7 +17,7 @@ from sureclose.domain.events import Decision, EntryRef
 from sureclose.domain.facts import Admitted, Ended, Sending, Via
 from sureclose.domain.market import OrderReport, Position, Trade
 from sureclose.domain.outcome import OutcomeKind
-from sureclose.domain.planning import planned_id, same_delivery
+from sureclose.domain.planning import planned_id, same_delivery, valid_until
 from sureclose.domain.rebuilding import JOURNAL_LOST, orphan_of
 from sureclose.domain.report import report_of
 from sureclose.domain.sameness import CLOCK_DOUBT_MS
@@ -405,6 +405,7 @@ class Closing:
             group=tools.group,
             entries=() if self.judged is None else (self.judged,),
             announce=lambda evidence: tools.announce(report_of(concluded, evidence), decision),
+            valid_until=valid_until(decision, tools.policy.max_age),
         )
         self.published = True
         report = report_of(concluded, self._chain.head.hash)

@@ -38,8 +38,8 @@ MUTANTS: Final = (
         name="lifts another freeze than the one that was seen",
         rule="6",
         file="services/authority/freezing.py",
-        old="            if before != seen:",
-        new="            if before.frozen != seen.frozen:",
+        old="    if before != seen:",
+        new="    if before.frozen != seen.frozen:",
         tests=(_AUTHORITY + "test_an_unfreeze_lifts_the_freeze_that_was_seen_and_no_other",),
     ),
     Mutant(

@@ -55,8 +55,8 @@ MUTANTS: Final = (
         name="gives the lease without a new epoch",
         rule="3",
         file="journal/scripts/lease_take.lua",
-        old="redis.call('INCR', KEYS[2])",
-        new="tonumber(redis.call('GET', KEYS[2]) or redis.call('INCR', KEYS[2]))",
+        old="tonumber(ARGV[3])) + 1",
+        new="tonumber(ARGV[3]), 1)",
         tests=("tests/journal/test_lease.py::test_it_runs_out_and_the_next_epoch_is_higher",),
     ),
     Mutant(

@@ -30,8 +30,8 @@ MUTANTS: Final = (
         name="gives out an epoch again after a loss",
         rule="7",
         file="journal/scripts/lease_take.lua",
-        old="if epoch <= tonumber(ARGV[3]) then",
-        new="if epoch < 0 then",
+        old="or '0'), tonumber(ARGV[3]))",
+        new="or '0'), 0)",
         tests=(_LOSS + "test_the_epoch_goes_on_above_what_was_given_out",),
     ),
     Mutant(

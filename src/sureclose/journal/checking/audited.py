@@ -225,6 +225,8 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """The whole of one audit, as its file has it. ``at`` is the log's clock (milliseconds), as are all but venue times.
 
+    ``began_at`` is before the first of its reads: what happened later it may not have seen.
+
     ``newest_evidence_at`` is when the newest confirmed close of the component was concluded, 0 without one.
     """
 
@@ -233,6 +235,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     environment: str
     component: str
     at: int
+    began_at: int = 0
     period: Period
     passed: bool
     newest_evidence_at: int

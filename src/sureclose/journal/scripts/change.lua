@@ -9,6 +9,7 @@ end
 if ARGV[2] ~= '' and (redis.call('EXISTS', KEYS[5]) == 1 or redis.call('HGET', KEYS[6], 'epoch') ~= ARGV[2]) then
   return 'HELD'
 end
+must_be(KEYS[4], 'hash')
 local lists = {}
 local at = 3
 while at <= #ARGV do

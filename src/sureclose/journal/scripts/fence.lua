@@ -148,10 +148,13 @@ local function opened(close_key, open_key, finished_key, plan_id, time)
 end
 
 -- Notes from when on a finished close may leave the log. A skipped one that was sent for stays as long as an id is
--- remembered: delivered again it goes on with its chain, and its attempt numbers only grow.
-local function finished(close_key, finished_key, plan_id, state, time, retention)
+-- remembered: delivered again it goes on with its chain, and its attempt numbers only grow. Any skipped one stays for as long as
+-- its decision is valid: it burns no id, so nothing else would tell another group that the entry has its outcome.
+local function finished(close_key, finished_key, plan_id, state, time, retention, valid_until)
   if state == 'SKIPPED' and redis.call('HEXISTS', close_key, 'attempt') == 1 then
     time = time + retention
+  elseif state == 'SKIPPED' then
+    time = math.max(time, valid_until)
   end
   redis.call('ZADD', finished_key, string.format('%.0f', time), plan_id)
 end

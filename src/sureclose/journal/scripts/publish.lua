@@ -1,8 +1,8 @@
 -- KEYS: close, journal, open, lease, flights, parked, entry stream, finished, used-up ids now and before, log, then the
 -- stream of each event.
 -- ARGV: owner, epoch, head, plan id, state, retention in ms, group, records, entry ids (a count, then each), events (for
--- each key from the twelfth on: a count of fields and values, then each), field of the id, the time, what is known of the
--- log.
+-- each key from the twelfth on: a count of fields and values, then each), until when the decision is valid, field of the id, the
+-- time, what is known of the log.
 local refused = lost(KEYS[11])
   or fenced(KEYS[4], ARGV[1], ARGV[2])
   or moved_on(KEYS[1], ARGV[3])
@@ -39,7 +39,8 @@ if ARGV[5] == 'PARKED' then
   redis.call('ZADD', KEYS[6], ARGV[#ARGV - 1], ARGV[4])
   redis.call('ZREM', KEYS[8], ARGV[4])
 else
-  finished(KEYS[1], KEYS[8], ARGV[4], ARGV[5], tonumber(ARGV[#ARGV - 1]), tonumber(ARGV[6]))
+  local now, valid_until = tonumber(ARGV[#ARGV - 1]), tonumber(ARGV[#ARGV - 3])
+  finished(KEYS[1], KEYS[8], ARGV[4], ARGV[5], now, tonumber(ARGV[6]), valid_until)
 end
 local flights = redis.call('HGETALL', KEYS[5])
 for index = 1, #flights, 2 do

@@ -9,6 +9,8 @@ local lease = redis.call('HMGET', KEYS[5], 'owner', 'epoch')
 if (lease[1] or '') ~= ARGV[2] or (lease[2] or '') ~= ARGV[3] then
   return 'HELD'
 end
+must_be(KEYS[4], 'hash')
+must_be(KEYS[6], 'hash')
 local size = tonumber(ARGV[4])
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], unpack(ARGV, 5, 4 + size))

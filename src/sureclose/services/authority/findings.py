@@ -28,8 +28,8 @@ class Findings:
         return tuple(self._found)
 
     def add(self, ground: Ground, subject: str, what: str) -> None:
-        """Noted once for each ground and subject, as long as it is remembered."""
-        if all((found.ground, found.subject) != (ground, subject) for found in self._found):
+        """Noted once, as long as it is remembered. The same of another order is another finding."""
+        if all((found.ground, found.subject, found.what) != (ground, subject, what) for found in self._found):
             self._found.append(Found(ground=ground, subject=subject, what=what, at=self._wall()))
 
     def approved(self, plan_id: str) -> None:

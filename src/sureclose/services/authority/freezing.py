@@ -89,23 +89,29 @@ class AuthorityDesk:
             lambda before: rules.demote(before, component, ground, cause, positions=positions)
         )
 
-    async def grant(self, component: Component, *, audit: str, actor: str, reason: str) -> Authority:
-        """Give the grant; a freeze stays. Raises ``CantChange`` while another component holds it."""
+    async def grant(
+        self, seen: Authority, component: Component, *, audit: str, judged_at: int, actor: str, reason: str
+    ) -> Authority:
+        """Give the grant; a freeze stays. Raises ``CantChange`` while another component holds it, and as ``unfreeze`` does."""
         now = self._clock.now()
-        return await self._change(
-            lambda before: rules.grant(
-                before, component, "AUDIT", now, audit=audit, actor=actor, reason=reason
-            )
-        )
 
-    async def unfreeze(self, seen: Authority, *, audit: str, actor: str) -> Authority:
-        """Lift the freeze that was ``seen``; raises ``CantChange`` when it is another one by now, or there is none."""
+        def given(before: Authority) -> Authority:
+            _require(before, seen)
+            more = {"audit": audit, "judged_at": str(judged_at), "actor": actor, "reason": reason}
+            return rules.grant(before, component, "AUDIT", now, **more)
+
+        return await self._change(given)
+
+    async def unfreeze(self, seen: Authority, *, audit: str, judged_at: int, actor: str) -> Authority:
+        """Lift the freeze that was ``seen``; raises ``CantChange`` when it is another one by now, or there is none.
+
+        ``judged_at`` is when the audit began: what is found after that still ends the grant.
+        """
         now = self._clock.now()
 
         def lifted(before: Authority) -> Authority:
-            if before != seen:
-                raise CantChange("the authority record has changed meanwhile; look at it, then repeat this")
-            return rules.unfreeze(before, now, audit=audit, unfrozen_by=actor)
+            _require(before, seen)
+            return rules.unfreeze(before, now, audit=audit, judged_at=str(judged_at), unfrozen_by=actor)
 
         return await self._change(lifted)
 
@@ -187,6 +193,12 @@ class AuthorityDesk:
         return msgspec.json.encode(listed).decode()
 
 
+def _require(before: Authority, seen: Authority) -> None:
+    """A right rests on evidence that was looked at for this very record."""
+    if before != seen:
+        raise CantChange("the authority record has changed meanwhile; look at it, then repeat this")
+
+
 def told(before: Authority, after: Authority) -> Iterable[tuple[str, Mapping[str, str]]]:
     """What ``authority.events`` says of a change, in this order."""
     if before.grant and not after.grant:
@@ -195,10 +207,11 @@ def told(before: Authority, after: Authority) -> Iterable[tuple[str, Mapping[str
             "DEMOTED",
             {name: facts.get(name, "") for name in ("demoted", "ground", "why_demoted", "revision")},
         )
-    for cause in after.triggers[len(before.triggers) :]:
+    news = [cause for cause in after.triggers if cause not in before.triggers]
+    for cause in news:
         if cause.trigger is Trigger.BREACH:
             yield "AUTHORITY_BREACH", {"reason": cause.reason, "actor": cause.actor}
-    if len(after.triggers) > len(before.triggers):
+    if news:
         yield "AUTHORITY_FREEZE", after.freeze
     if before.frozen and not after.frozen:
         yield "AUTHORITY_UNFREEZE", after.grant

@@ -130,11 +130,12 @@ class Guardian:
     async def _breached(self, standing: Authority) -> Authority:
         """Under freeze only what this process saw itself counts: the record gets one more trigger."""
         began = standing.freeze.get("at", "")
-        known = any(cause.trigger is Trigger.BREACH for cause in standing.triggers)
-        if known or not began.isdecimal():
+        if not began.isdecimal():
             return standing
+        # The audit that ends the freeze is younger than the last of them, so what was found before that is judged as well.
+        known = max((one.at for one in standing.triggers if one.trigger is Trigger.BREACH), default=0)
         for found in self._found():
-            if found.ground is Ground.BREACH and found.at >= int(began):
+            if found.ground is Ground.BREACH and found.at >= int(began) and found.at > known:
                 return await self._desk.freeze(Trigger.BREACH, found.what)
         return standing
 

@@ -27,6 +27,9 @@ from sureclose.streams.wire import Wire, hash_texts, pairs
 
 FRESH_MS: Final = 3 * round(EVERY_S * 1000)
 """How long a process's word about itself holds: three announcements."""
+_CLAIM_MS: Final = round(1.5 * EVERY_S * 1000)
+"""How long somebody's word that he holds the lease is a claim: less than two may claim it, so that one last word of a process
+that was paused and then killed is none."""
 _SETTLED_MS: Final = 2 * round(EVERY_S * 1000)
 """How long after the lease was taken somebody else's word that he holds it is an old one."""
 _OLDEST: Final = 8
@@ -123,7 +126,7 @@ class PathReader:
         holding = await reign(self._wire, self._keys)
         said = await announced(self._wire, self._keys)
         living = [one for one in said if one.stopped_at is None and now - one.at <= FRESH_MS]
-        held = holding is not None and holding.component == component
+        held = holding is not None and holding.component in {"", component}
         holder = None if holding is None else _holder(living, holding)
         facts = Facts() if holder is None else holder.facts
         if holder is None:
@@ -136,7 +139,7 @@ class PathReader:
         overdue, overdue_ms = await self._overdue(now) if held else ("", 0)
         return Evidence(
             component=component,
-            granted_at=_number(standing.grant.get("at")),
+            judged_at=standing.judged_at,
             held=held,
             unread={name: one.group.last_delivered_id for name, one in groups.items() if one.waits},
             full=facts.waits in {Waits.NO_ROOM, Waits.MAKING_SURE}
@@ -148,7 +151,7 @@ class PathReader:
             unknown=tuple(unknown),
             broken=tuple(facts.broken) if held else (),
             found=(*found, *(one for each in living for one in each.facts.found)),
-            rivals=tuple(_rivals(standing, holding, living)),
+            rivals=tuple(_rivals(standing, holding, living, now)),
         )
 
     async def _groups(self, component: str, unknown: list[str]) -> dict[str, Waiting]:
@@ -223,7 +226,7 @@ def _held_back(facts: Facts) -> str:
     return ""
 
 
-def _rivals(standing: Authority, holding: Reign | None, living: Sequence[Presence]) -> list[str]:
+def _rivals(standing: Authority, holding: Reign | None, living: Sequence[Presence], now: int) -> list[str]:
     """Who acts as the controller beside the one that may. While a switch is under way both are named in the grant."""
     if holding is None:
         return []
@@ -235,12 +238,9 @@ def _rivals(standing: Authority, holding: Reign | None, living: Sequence[Presenc
         f"{one.name} says that it holds the lease"
         for one in living
         if one.facts.lease == LeaseState.HELD
+        and now - one.at <= _CLAIM_MS
         and not one.is_owner(holding.lease.owner)
         and settled is not None
         and one.at > settled
     ]
     return rivals
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text is not None and text.isdecimal() else 0

@@ -50,6 +50,8 @@ class _Standing(msgspec.Struct, frozen=True, kw_only=True):
     authority: Authority = Authority()
     arming: Arming | None = None
     holder: str = ""
+    epoch: int = 0
+    """Of the last reign, whoever's."""
     fired: tuple[Fired, ...] = ()
 
 
@@ -93,6 +95,8 @@ class SafetyController:
         self._has_news = True
         """Something to say before the document is due: an arming, a breach, blindness, a close."""
         self._resolve_due = 0.0
+        self._over: int | None = None
+        """The epoch of the last reign that is known to be over."""
         self.log_answers: bool | None = None
 
     # The round -----------------------------------------------------------------------------------------------------
@@ -121,6 +125,7 @@ class SafetyController:
             return
         if standing.arming is None or standing.arming.state is not Armed.EXPIRED:
             self._alarms.clear(AlarmKind.SAFETY_EXPIRED, SUBJECT)
+        self._begin_anew(standing)
         blind = self._eyes.blind
         await self._say_blind(blind)
         self._watched = () if blind else self._eyes.judge()
@@ -132,6 +137,19 @@ class SafetyController:
             wanted = []
         if wanted or await self._owes(standing):
             await self._act(wanted, stop)
+
+    def _begin_anew(self, standing: _Standing) -> None:
+        """What was seen before the end of another's reign, an executor's or a controller's, says nothing of what it left."""
+        if standing.holder or standing.epoch == self._over:
+            return
+        if self._over is not None:
+            self._forget()
+        self._over = standing.epoch
+
+    def _forget(self) -> None:
+        self._breaches.forget()
+        self._eyes.forget()
+        self._eyes.wake()
 
     @property
     def _said(self) -> tuple[object, ...]:
@@ -151,6 +169,7 @@ class SafetyController:
             authority=await authority.standing(self._wire, keys),
             arming=await self._book.arming(),
             holder="" if held is None else held.owner,
+            epoch=await lease.epoch(self._wire, keys),
             fired=await self._book.fired(),
         )
 
@@ -174,9 +193,8 @@ class SafetyController:
             await self._reign.run(close, stop)
         finally:
             self._resolve_due = self._monotonic() + AGAIN_S
-            self._breaches.forget()
-            self._eyes.forget()
-            self._eyes.wake()
+            self._over = self._reign.epoch or self._over
+            self._forget()
 
     async def _close(self, breach: Breach, engine: Engine, held: Lease) -> None:
         """The right to this one close and the event of it, in one script; then the close, by the one way there is."""

@@ -63,18 +63,24 @@ class SafetyReign:
         self._settle_s = settle_s
         self._log_answers = True
         self.engine: Engine | None = None
+        self.epoch = 0
+        """Of the last reign of this process."""
 
     async def aclose(self) -> None:
         await self._wire.aclose()
 
     async def run(self, work: Work, stop: asyncio.Event) -> bool:
-        """One reign with ``work`` in the middle; whether there was one. Raises ``RedisError`` and ``OSError``."""
+        """One reign with ``work`` in the middle, unless something was unfinished; whether there was one.
+
+        Raises ``RedisError`` and ``OSError``.
+        """
         lineage = await self._continuity.look(self._wire)
         keys, component = self._tools.journal.keys, Component.SAFETY_CONTROLLER
         above = self._continuity.highest_epoch
         held = await lease.take(self._wire, keys, self._worker, component=component, above=above)
         if held is None:
             return False
+        self.epoch = held.epoch
         log.warning("safety_lease_taken", worker=self._worker, epoch=held.epoch)
         over, done = asyncio.Event(), asyncio.Event()
         keeper = asyncio.create_task(self._keep(held, over, done), name="safety: lease")
@@ -99,8 +105,9 @@ class SafetyReign:
 
         engine = self.engine = Engine(self._tools, held, _Nobody(), log_lost)
         try:
-            await self._resume(engine, over)
-            if await self._settled(engine, over):
+            resumed = await self._resume(engine, over)
+            # What was unfinished may have been a close of the very position: the work was found before its end.
+            if await self._settled(engine, over) and not resumed:
                 await work(engine, held)
                 await self._settled(engine, over)
             if not done.is_set():
@@ -109,7 +116,8 @@ class SafetyReign:
             self.engine = None
             await engine.abandon()
 
-    async def _resume(self, engine: Engine, over: asyncio.Event) -> None:
+    async def _resume(self, engine: Engine, over: asyncio.Event) -> int:
+        """How many closes were unfinished and are taken up."""
         while not over.is_set():
             try:
                 orphans = await self._tools.journal.orphans()
@@ -121,7 +129,8 @@ class SafetyReign:
                 await wait_set(over, RESUME_RETRY_S)
             else:
                 log.info("resumed", closes=resumed)
-                return
+                return resumed
+        return 0
 
     async def _settled(self, engine: Engine, over: asyncio.Event) -> bool:
         """Whether every close has ended, in the time there is for it."""
