@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 Series: TypeAlias = NDArray[np.float64]
 
 HORIZON: Final = 8
-"""Klines over which a move may go on or come back. Lo and MacKinlay tabulate q = 2, 4, 8, 16; a fifteenth of the series is the
-most that their normal approximation is good for."""
+"""Klines over which a move may go on or come back: of the q = 2, 4, 8, 16 that Lo and MacKinlay tabulate, the longest that fits
+several times into the fewest klines."""
 RECENT: Final = 24
 """Klines that ``sigma`` and ``trend_strength`` are of: with klines of an hour, a day."""
 CHANCE: Final = 2.326
@@ -88,7 +88,7 @@ def probabilities(returns: Series, *, is_coarse: bool = False) -> tuple[float, f
     evidence = np.array(
         (trend, 0.0, 0.0) if is_coarse else (trend, _beyond_chance(-goes_on), _beyond_chance(-takes_back))
     )
-    weights = np.exp(evidence - evidence.max())
+    weights = np.exp(evidence)
     p_trend, p_mr, p_chop = (weights / weights.sum()).tolist()
     return p_trend, p_mr, p_chop
 
