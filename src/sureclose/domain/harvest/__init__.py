@@ -1,0 +1,1 @@
+"""When to close: the deciding rules of harvest, pure."""
