@@ -5,9 +5,9 @@ No request ends in a 500, and none hangs: what a handler can't answer in its tim
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 import structlog
@@ -23,6 +23,7 @@ TIMEOUT_S: Final = 5.0
 _IDLE_S: Final = 30.0
 _SHUTDOWN_S: Final = 1.0
 """How long an open connection may hold up the end of the process."""
+_RETRY: Final = {"Retry-After": "1"}
 _NOT_CACHED: Final = {"Cache-Control": "no-store"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -51,12 +52,12 @@ class HttpAddressUnusable(HttpProblem):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One line of the table. ``timeout_s`` is after what time a request is answered with 503."""
+    """One line of the table. ``timeout_s`` is after what time a request is answered with 503; ``None`` where the handler sees to it."""
 
     method: str
     path: str
     handler: Handler
-    timeout_s: float = TIMEOUT_S
+    timeout_s: float | None = TIMEOUT_S
 
 
 def observation(
@@ -84,9 +85,18 @@ def observation(
     )
 
 
-def problem(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> web.Response:
-    """An error as RFC 9457 has it; ``detail`` says what to do."""
-    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+def problem(
+    status: HTTPStatus,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    *,
+    kind: str = "about:blank",
+    title: str = "",
+    facts: Mapping[str, Any] | None = None,
+) -> web.Response:
+    """An error as RFC 9457 has it; ``detail`` says what to do. ``about:blank`` says no more than its status."""
+    known = {"type": kind, "title": title or status.phrase, "status": status.value, "detail": detail}
+    body = known | dict(facts or {})
     return web.Response(
         status=status.value,
         body=msgspec.json.encode(body),
@@ -118,7 +128,7 @@ class HttpServer:
             raise HttpAddressUnusable(
                 address=wanted, why="http.host is empty, which would mean every interface"
             )
-        app = web.Application(middlewares=[_guard])
+        app = web.Application(middlewares=[_guard], client_max_size=self._settings.max_body_bytes)
         for route in self._routes:
             if route.method == "GET":
                 app.router.add_get(route.path, _limited(route))  # and HEAD
@@ -192,11 +202,13 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem(HTTPStatus(error.status), error.text or error.reason)
     except TimeoutError:
         log.warning("http_timeout", method=request.method, path=request.path)
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "no answer in time; try again")
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "no answer in time; try again", _RETRY)
     except Exception:
         log.exception("http_failed", method=request.method, path=request.path)
         return problem(
-            HTTPStatus.SERVICE_UNAVAILABLE, "this failed inside; the log of the process has the reason"
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "this failed inside; the log of the process has the reason",
+            _RETRY,
         )
 
 
