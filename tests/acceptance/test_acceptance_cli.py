@@ -64,6 +64,7 @@ COMMANDS: Final = (
     "unfreeze",
     "safety",
     "backlog",
+    "token",
     "doctor",
     "new-config",
     "show-config",

@@ -35,7 +35,7 @@ _REMARKS: Final = {
     "authority.absence_s": "seconds without a valid lease after which the account is frozen",
     "authority.map_file": "the authority map document, rewritten by each audit that passes",
     "journal": "how long finished closes stay in the log before they go to data.dir/segments, and how long streams get",
-    "http": "/ping /health /ready /metrics, and /v1 for closes: [[http.tokens]] are made by `sureclose token new NAME`.",
+    "http": "/ping /health /ready /metrics, and /v1 for closes. `sureclose token new NAME` makes [[http.tokens]], which go last here.",
     "http.port": "0 takes a free one and prints it",
     "http.token": "of a machine that may do everything; better are tokens with a name and scopes",
     "alerts": "Where alarms go.",
