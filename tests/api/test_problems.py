@@ -1,5 +1,8 @@
 """Problems: a closed list, told in one form."""
 
+import re
+from pathlib import Path
+
 import msgspec
 
 from sureclose.operate.api.problems import Kind, Problem, later
@@ -27,3 +30,9 @@ def test_a_problem_is_a_document_with_its_type_and_what_more_is_known() -> None:
 def test_what_passes_says_after_how_many_whole_seconds() -> None:
     for seconds, said in ((0.001, "1"), (1.0, "1"), (1.2, "2")):
         assert later(Kind.RATE, "", seconds).response().headers["Retry-After"] == said
+
+
+def test_the_page_about_the_door_lists_each_with_its_status() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
+    listed = re.findall(r"^\| `/v1/docs#([a-z-]+)` \| ([0-9]+) \|", page, re.MULTILINE)
+    assert listed == [(str(kind), str(kind.status.value)) for kind in Kind]

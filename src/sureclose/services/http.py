@@ -5,6 +5,7 @@ No request ends in a 500, and none hangs: what a handler can't answer in its tim
 
 import asyncio
 import errno
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, Self
@@ -12,6 +13,7 @@ from typing import Any, Final, Self
 import msgspec
 import structlog
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from sureclose.services.health import HealthReport, Status
 from sureclose.services.metrics import CONTENT_TYPE
@@ -138,6 +140,7 @@ class HttpServer:
             app,
             handle_signals=False,
             access_log=None,
+            logger=_ServerLog("sureclose.http"),
             keepalive_timeout=_IDLE_S,
             shutdown_timeout=_SHUTDOWN_S,
             lingering_time=_SHUTDOWN_S,
@@ -175,6 +178,16 @@ class HttpServer:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+
+class _ServerLog(logging.Logger):
+    """What aiohttp says by itself. Of bytes that are no HTTP it quotes what it could not read, which may hold a token."""
+
+    def exception(self, msg: object, *args: object, exc_info: Any = True, **_: Any) -> None:
+        if isinstance(exc_info, HttpProcessingError):
+            log.debug("http_not_understood", kind=type(exc_info).__name__)
+        else:
+            log.error("http_failed", said=str(msg) % args if args else str(msg), exc_info=exc_info)
 
 
 def _limited(route: Route) -> Handler:
