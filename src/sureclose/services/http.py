@@ -184,7 +184,7 @@ class _ServerLog(logging.Logger):
     """What aiohttp says by itself. Of bytes that are no HTTP it quotes what it could not read, which may hold a token."""
 
     def exception(self, msg: object, *args: object, exc_info: Any = True, **_: Any) -> None:
-        if isinstance(exc_info, HttpProcessingError):
+        if isinstance(exc_info, HttpProcessingError | web.RequestPayloadError):
             log.debug("http_not_understood", kind=type(exc_info).__name__)
         else:
             log.error("http_failed", said=str(msg) % args if args else str(msg), exc_info=exc_info)
