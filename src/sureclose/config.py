@@ -141,6 +141,8 @@ def shown(config: Config) -> dict[str, Any]:
     for section, key in (("http", "token"), ("alerts", "webhook_url")):
         if plain[section][key]:
             plain[section][key] = MASK
+    for token in plain["http"]["tokens"]:
+        token["sha256"] = MASK
     return plain
 
 

@@ -65,6 +65,7 @@ COMMANDS: Final = (
     "safety",
     "harvest",
     "backlog",
+    "token",
     "doctor",
     "new-config",
     "show-config",

@@ -103,7 +103,7 @@ async def ask_to_close(session: Session, request: CloseRequest) -> Asked:
     Raises ``Refused`` for what nobody could execute, ``Conflict`` when something else was asked for under this id.
     """
     now = session.clock.now()
-    intent = _checked(session, request, now)
+    intent = checked(session, request, now)
     assert intent.expires_at is not None
     plan_id = planned_id(intent)
     producer = session.wiring.producer
@@ -140,8 +140,11 @@ async def ask_to_close(session: Session, request: CloseRequest) -> Asked:
     return Asked(intent.intent_id, word, known)
 
 
-def _checked(session: Session, request: CloseRequest, now: int) -> Intent:
-    """The intent as the pipeline will read it: what its codec refuses is refused here, for the same reason."""
+def checked(session: Session, request: CloseRequest, now: int) -> Intent:
+    """The intent as the pipeline will read it: what its codec refuses is refused here, for the same reason.
+
+    Raises ``Refused``.
+    """
     expires_at = now + VALID_MS if request.expires_at is None else request.expires_at
     if expires_at <= now:
         raise Refused(
