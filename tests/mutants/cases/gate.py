@@ -14,7 +14,7 @@ MUTANTS: Final = (
         name="passes the gate without a durable SENDING",
         rule="I1",
         file="journal/scripts/gate.lua",
-        old="record(KEYS[1], KEYS[2], ARGV[4], 10)\n",
+        old="record(KEYS[1], KEYS[2], ARGV[4], 12)\n",
         new="",
         tests=(_GATE + "test_what_passes_is_durable_and_in_flight",),
     ),
@@ -94,7 +94,7 @@ MUTANTS: Final = (
     Mutant(
         name="accepts a warrant's ids on a decision of another amount",
         rule="I6",
-        file="services/closing.py",
+        file="domain/planning.py",
         old='return decision.intent_id if decision.plan_id == planned_id(decision) else ""',
         new="return decision.intent_id",
         tests=(_CLOSING + "test_a_warrant_does_not_count_for_a_decision_of_another_amount",),
@@ -171,8 +171,8 @@ MUTANTS: Final = (
         name="checks after the first write",
         rule="3",
         file="journal/scripts/gate.lua",
-        old="must_be(KEYS[3], 'zset')\nmust_be(KEYS[10], 'zset')\nrecord(KEYS[1], KEYS[2], ARGV[4], 10)\n",
-        new="record(KEYS[1], KEYS[2], ARGV[4], 10)\nmust_be(KEYS[3], 'zset')\nmust_be(KEYS[10], 'zset')\n",
+        old="must_be(KEYS[3], 'zset')\nmust_be(KEYS[10], 'zset')\nrecord(KEYS[1], KEYS[2], ARGV[4], 12)\n",
+        new="record(KEYS[1], KEYS[2], ARGV[4], 12)\nmust_be(KEYS[3], 'zset')\nmust_be(KEYS[10], 'zset')\n",
         tests=(_GATE + "test_a_key_of_the_wrong_type_is_refused_before_the_first_write",),
     ),
     Mutant(
