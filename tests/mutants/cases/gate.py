@@ -108,6 +108,34 @@ MUTANTS: Final = (
         tests=(_GATE + "test_a_warrant_does_not_open_an_occupied_flight",),
     ),
     Mutant(
+        name="sends a second plan of an intent",
+        rule="3",
+        file="journal/scripts/gate.lua",
+        old="if other and other ~= ARGV[4] then",
+        new="if other and other == '' then",
+        tests=(
+            "tests/journal/test_claims.py::test_the_first_plan_of_an_intent_passes_and_another_is_told_which_it_was",
+        ),
+    ),
+    Mutant(
+        name="gives an intent back although something was executed",
+        rule="3",
+        file="journal/claims.py",
+        old="if ended.ended.outcome.kind is not OutcomeKind.SKIPPED:",
+        new="if ended.ended.outcome.kind is OutcomeKind.PARKED:",
+        tests=("tests/services/test_one_intent.py::test_half_in_three_spellings_at_once_is_one_order",),
+    ),
+    Mutant(
+        name="keeps the intent of a plan of which nothing came",
+        rule="L1",
+        file="journal/claims.py",
+        old="if ended.ended.outcome.kind is not OutcomeKind.SKIPPED:",
+        new="if ended.ended.outcome.kind is not None:",
+        tests=(
+            "tests/services/test_one_intent.py::test_what_came_of_nothing_leaves_the_intent_to_another_spelling",
+        ),
+    ),
+    Mutant(
         name="flies one symbol at a time for all sides of hedge mode",
         rule="I4",
         file="journal/scripts/gate.lua",
