@@ -146,7 +146,7 @@ def _barred(bar: Bar, stream: StreamName, ref: EntryRef, entry: Fields, word: st
     intent_id, plan_id, symbol = (
         entry.recorded(name)[:_LONGEST_ID] for name in ("intent_id", "plan_id", "symbol")
     )
-    if not plan_id and stream in _INTENTS:
+    if stream in _INTENTS:
         try:
             wish = _read(stream, ref, entry, word, now_ms)
         except DoubtError:
