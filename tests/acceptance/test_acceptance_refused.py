@@ -2,16 +2,28 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 import pytest_asyncio
 
-from tests.acceptance.world import Fields, Held, World, decision, judged, now_ms, token, world
+from sureclose.fault_points import FaultPoint
+from tests.acceptance.world import (
+    Fields,
+    Held,
+    Scenarios,
+    World,
+    decision,
+    judged,
+    now_ms,
+    token,
+    world,
+)
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("all_under_way")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -185,3 +197,34 @@ async def test_one_intent_in_three_spellings_at_once_is_one_order(deployment: Wo
         assert {said["seen"] for said in found["refused"]} == {f"sent as plan {sent}"}
     verified = await deployment.command("verify", "--json")
     assert verified.code == 0, verified
+
+
+async def _killed_behind_the_gate(log_url: str, folder: Path) -> None:
+    """It has the intent and nothing was sent; the other spelling is there when the next process takes over."""
+    async with world(log_url, folder) as deployment:
+        first = deployment.run(SURECLOSE_CRASH_AT=FaultPoint.AFTER_GATE)
+        await deployment.up(first)
+        held, intent_id = await deployment.exchange.open(136), token()
+        spelled = [
+            decision(held, token(), intent_id=intent_id, action=action, fraction="0.5")
+            for action in ("PARTIAL_50", "PARTIAL_CLOSE")
+        ]
+        await deployment.log.add("apply.result", spelled[0])
+        await first.ended()
+        await deployment.log.add("apply.result", spelled[1])
+        deployment.run()
+        outcomes = [await deployment.log.outcome(one["plan_id"]) for one in spelled]
+        judged(await deployment.exchange.records(), held, held.share("0.5"))
+        assert [said["executed"] for said in outcomes] == ["True", "False"]
+        assert (outcomes[1]["outcome"], outcomes[1]["reason"]) == ("SKIPPED", "same_intent")
+
+
+async def test_a_process_that_dies_with_the_intent_leaves_one_close_in_one_spelling(
+    under_way: Awaitable[None],
+) -> None:
+    await under_way
+
+
+SCENARIOS: Final[Scenarios] = {
+    "test_a_process_that_dies_with_the_intent_leaves_one_close_in_one_spelling": _killed_behind_the_gate,
+}
