@@ -129,7 +129,7 @@ async def test_a_clock_that_is_set_back_forgets_no_claim(desk: Desk) -> None:
 
 async def test_a_claim_of_the_wrong_type_is_refused_before_the_first_write(desk: Desk) -> None:
     chain = await desk.admit()
-    for bucket in CLAIM.place(desk.keys, NOW).buckets:
+    for bucket in CLAIM.where(desk.keys, NOW).buckets:
         await desk.do("SET", bucket, "not this")
         before = await desk.everything()
         with pytest.raises(ResponseError, match="WRONGTYPE"):

@@ -40,7 +40,7 @@ class Claim(msgspec.Struct, frozen=True):
     symbol: str
     position_side: PositionSide
 
-    def place(self, keys: Keys, at: int) -> "Place":
+    def where(self, keys: Keys, at: int) -> "Place":
         """Where it is noted; ``at`` is the log's clock in milliseconds."""
         said = msgspec.json.encode((self.intent_id, self.symbol, self.position_side))
         digest = hashlib.sha256(said).digest()

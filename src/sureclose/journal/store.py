@@ -166,7 +166,7 @@ class Journal:
         """
         keys, shelf, position = self.keys, self._shelf(chain), sending.position
         head, args = self._records_args(chain, lease, (sending,))
-        claim = Claim(intent_id, position.symbol, position.position_side).place(keys, self._wall())
+        claim = Claim(intent_id, position.symbol, position.position_side).where(keys, self._wall())
         reach(FaultPoint.BEFORE_GATE)
         passage = await self._ask(
             _gate,
@@ -219,7 +219,7 @@ class Journal:
         """
         keys, shelf, position = self.keys, self._shelf(chain), sending.position
         head, args = self._records_args(chain, lease, tuple(known))
-        claim = Claim(intent_id, position.symbol, position.position_side).place(keys, self._wall())
+        claim = Claim(intent_id, position.symbol, position.position_side).where(keys, self._wall())
         reach(FaultPoint.BEFORE_ADOPTION)
         verdict = await self._call(
             _adopt,
@@ -317,7 +317,7 @@ class Journal:
         keys, shelf = self.keys, self._shelf(chain)
         head, args = self._records_args(chain, lease, (ended,))
         announcements = list(announce(head.hash))
-        places = [claim.place(keys, self._wall()) for claim in gives_back]
+        places = [claim.where(keys, self._wall()) for claim in gives_back]
         reach(FaultPoint.BEFORE_PUBLISH)
         verdict = await self._call(
             _publish,
