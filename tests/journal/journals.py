@@ -216,7 +216,7 @@ class Desk:
         entries: tuple[EntryRef, ...] = (),
         events: tuple[Announcement, ...] = (),
         valid_until: int = 0,
-        gives_back: tuple[Claim, ...] = (),
+        claims: tuple[Claim, ...] = (),
     ) -> None:
         await self.journal.publish(
             chain,
@@ -230,7 +230,7 @@ class Desk:
                 for event in events
             ],
             valid_until=valid_until,
-            gives_back=gives_back,
+            claims=claims,
         )
 
     async def admit(self, plan_id: str = "plan") -> Chain:

@@ -58,16 +58,26 @@ async def test_every_outcome_but_a_skip_uses_the_intent_up(desk: Desk, kind: Out
     assert await desk.gate(second, intent_id=INTENT) is Verdict.SAME_INTENT
 
 
+async def test_what_was_flat_without_an_order_has_its_intent_as_well(desk: Desk) -> None:
+    """Else another spelling of it would close whatever is opened later."""
+    first, second = await desk.admit("first"), await desk.admit("second")
+    await desk.publish(first, ended(OutcomeKind.ALREADY_FLAT), claims=(CLAIM,))
+    assert await desk.passage(second, intent_id=INTENT) == Passage(Verdict.SAME_INTENT, "first")
+    await desk.publish(second, ended(OutcomeKind.ALREADY_FLAT), claims=(CLAIM,))
+    third = await desk.admit("third")
+    assert await desk.passage(third, intent_id=INTENT) == Passage(Verdict.SAME_INTENT, "first")
+
+
 async def test_a_skip_gives_the_intent_back_and_who_takes_it_then_keeps_it(desk: Desk) -> None:
     """Nothing was executed, so any plan of the intent may go, the skipped one included; and one only."""
     first, second = await desk.admit("first"), await desk.admit("second")
     assert await desk.gate(first, intent_id=INTENT) is Verdict.OK
-    await desk.publish(first, SKIPPED, gives_back=(CLAIM,))
+    await desk.publish(first, SKIPPED, claims=(CLAIM,))
     assert await desk.gate(second, intent_id=INTENT) is Verdict.OK
     await desk.publish(second)
     first.unwritten.append(admitted("first"))
     assert await desk.passage(first, 2, intent_id=INTENT) == Passage(Verdict.SAME_INTENT, "second")
-    await desk.publish(first, SKIPPED, gives_back=(CLAIM,))
+    await desk.publish(first, SKIPPED, claims=(CLAIM,))
     third = await desk.admit("third")
     assert await desk.gate(third, intent_id=INTENT) is Verdict.SAME_INTENT, (
         "nobody gives back what is another's"
@@ -139,6 +149,6 @@ async def test_a_claim_of_the_wrong_type_is_refused_before_the_first_write(desk:
             await desk.adopt(chain, 1, intent_id=INTENT)
         chain.unwritten.clear()
         with pytest.raises(ResponseError, match="WRONGTYPE"):
-            await desk.publish(chain, SKIPPED, gives_back=(CLAIM,))
+            await desk.publish(chain, SKIPPED, claims=(CLAIM,))
         assert await desk.everything() == before
         await desk.do("DEL", bucket)

@@ -5,7 +5,7 @@ same model, so what it finds is said of the scripts.
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from itertools import count
 from pathlib import Path
 
@@ -138,7 +138,9 @@ class Model(msgspec.Struct):
         self.parked.discard(plan)
         return self.wrote()
 
-    def publish(self, held: Lease, plan: str, seen: int, state: str, known: int) -> str:
+    def publish(
+        self, held: Lease, plan: str, seen: int, state: str, known: int, intents: Iterable[str] = ()
+    ) -> str:
         refused = self.goes_on(held, plan, seen, known)
         if not refused:
             self.closes[plan].records += 1 + (not seen)
@@ -149,6 +151,8 @@ class Model(msgspec.Struct):
                 self.flight = ""
             if state == "SKIPPED":
                 self.claims = {intent: one for intent, one in self.claims.items() if one != plan}
+            else:
+                self.claims = dict.fromkeys(intents, plan) | self.claims
         return refused or self.wrote()
 
     def archive(self, held: Lease, known: int) -> str:
@@ -365,11 +369,10 @@ class Pair:
         chain = Chain(plan, head)
         chain.unwritten += [] if head.length else [admitted(plan)]
         outcome = ended(ENDS[state])
-        expected = self.model.publish(process.lease, plan, head.length, state, process.known)
-        back = tuple(Claim(intent, SYMBOL, PositionSide.BOTH) for intent in (SHARED, f"intent-{plan}"))
-        done = process.desk.publish(
-            chain, outcome, held=process.lease, gives_back=back if state == "SKIPPED" else ()
-        )
+        named = (SHARED, f"intent-{plan}")
+        expected = self.model.publish(process.lease, plan, head.length, state, process.known, named)
+        claims = tuple(Claim(intent, SYMBOL, PositionSide.BOTH) for intent in named)
+        done = process.desk.publish(chain, outcome, held=process.lease, claims=claims)
         assert await said(done) == expected
         if expected == "OK":
             process.heads[plan] = chain.head

@@ -2,10 +2,12 @@
 
 from typing import Final
 
+from sureclose.domain.facts import Ended
 from sureclose.journal.lease import Lease
 from tests.journal.test_gate_model import Close as CloseRecord
 from tests.journal.test_gate_model import Model
 from tests.model.mutants import Mutant
+from tests.model.terms import FACTS
 from tests.model.world import NAMES, PLANS, Close, Closing, Log, Process, World
 
 OK = "OK"
@@ -68,7 +70,11 @@ class Hand:
 
     def publish(self, ended: int, state: str) -> tuple[str, Log]:
         """With the acknowledgement of the entry that was judged."""
-        said = self.model.publish(self._held, PLANS[self.plan], self._seen, state, 0)
+        fact = FACTS[ended]
+        assert isinstance(fact, Ended)
+        judged = self.log.claim is not None and (self._close.attempt or fact.position_after is not None)
+        intents = (_WISH,) if judged else ()
+        said = self.model.publish(self._held, PLANS[self.plan], self._seen, state, 0, intents)
         log = self._after(said, (*self.closing.unwritten, ended))
         return said, acknowledge(log, (self.closing.judged,)) if said == OK else log
 

@@ -110,3 +110,15 @@ async def test_a_spelling_that_finds_nothing_open_any_more_is_already_flat(execu
     late = await executor.close(executor.decision(action="FULL_CLOSE_PROPOSED"))
     assert late.outcome.kind is OutcomeKind.ALREADY_FLAT
     assert len(executor.venue.placed) == 1
+
+
+async def test_an_intent_that_found_nothing_open_closes_nothing_that_is_opened_later(
+    executor: Executor,
+) -> None:
+    executor.trade("-3")
+    assert str((await executor.close(executor.decision())).outcome) == "ALREADY_FLAT"
+    executor.trade("3")
+    later = await executor.close(executor.decision(action="FULL_CLOSE_PROPOSED"))
+    assert str(later.outcome) == "SKIPPED(same_intent)"
+    assert executor.amount == 3
+    assert executor.venue.placed == []

@@ -120,9 +120,10 @@ def _refused(wishes: tuple[RefusedWish, ...]) -> Table:
 
 def _show_plan(console: Console, found: Trace) -> None:
     document = found.as_json()
-    console.print(
-        f"plan {exits.plain(found.plan_id)}  intent {exits.plain(found.intent_id)}  state [bold]{found.state}[/bold]"
-    )
+    names = exits.plain(found.plan_id or "-"), exits.plain(found.intent_id or "-")
+    console.print(f"plan {names[0]}  intent {names[1]}  state [bold]{found.state}[/bold]")
+    if not found.moments:
+        return
     table = Table(box=None, pad_edge=False)
     for column, how in (("at", "left"), ("ms", "right"), ("step", "left"), ("what", "left")):
         table.add_column(column, justify="right" if how == "right" else "left", no_wrap=column != "what")

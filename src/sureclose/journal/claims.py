@@ -1,8 +1,8 @@
 """One close for each intent at a position: which plan of an intent was sent there.
 
 A wish may come through several doors, spelled differently in each, and then it amounts to several plans. The gate gives
-the intent, at one position, to the first of them that passes; the others are refused from then on. An outcome that says
-SKIPPED gives it back, for nothing was executed.
+the intent, at one position, to the first of them that passes, and an outcome to the plan that it is of; the others are refused
+from then on. An outcome that says SKIPPED gives it back, for nothing was executed.
 
 Claims are kept as used-up ids are: in hashes small enough for the server to pack, of generations that go away by
 themselves. The generation after is looked at too, so that a clock that is set back forgets none.
@@ -14,7 +14,6 @@ from typing import Final
 import msgspec
 
 from sureclose.domain.close import Concluded
-from sureclose.domain.outcome import OutcomeKind
 from sureclose.domain.times import SPOKEN_AHEAD_MS
 from sureclose.domain.words import PositionSide
 from sureclose.journal.keys import Keys
@@ -49,12 +48,16 @@ class Claim(msgspec.Struct, frozen=True):
         return Place(buckets, digest[_FIELD])
 
 
-def given_back(ended: Concluded) -> tuple[Claim, ...]:
-    """The intents that another plan may be sent for after this outcome: a skip executed nothing, whatever passed the gate."""
-    if ended.ended.outcome.kind is not OutcomeKind.SKIPPED:
-        return ()
-    decision = ended.progress.decision
-    return tuple(Claim(decision.intent_id, decision.symbol, side) for side in ended.progress.sent_for)
+def claims_of(concluded: Concluded) -> tuple[Claim, ...]:
+    """What this outcome decides on: the positions that were sent for, and the one that it was read on.
+
+    So an intent that found its position flat closes no later one in another spelling.
+    """
+    progress, after = concluded.progress, concluded.ended.position_after
+    read = () if after is None else (after.position_side,)
+    decision = progress.decision
+    sides = dict.fromkeys((*progress.sent_for, *read))
+    return tuple(Claim(decision.intent_id, decision.symbol, side) for side in sides)
 
 
 class Place(msgspec.Struct, frozen=True):

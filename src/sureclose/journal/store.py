@@ -306,18 +306,18 @@ class Journal:
         entries: Sequence[EntryRef],
         announce: Callable[[str], Iterable[Announcement]],
         valid_until: int = 0,
-        gives_back: Sequence[Claim] = (),
+        claims: Sequence[Claim] = (),
     ) -> None:
         """The outcome, its announcements and the acknowledgement of its entries, all or nothing.
 
         ``entries`` are of one stream. ``announce`` is told the hash of the last record, which is the evidence. A skip stays in
-        the log until ``valid_until`` at least, when its decision is too old for everybody (the log's milliseconds). ``gives_back`` are intents that another
-        plan may be sent for from now on.
+        the log until ``valid_until`` at least, when its decision is too old for everybody (the log's milliseconds). After it no other plan
+        of the ``claims`` may be sent, but after a skip each may.
         """
         keys, shelf = self.keys, self._shelf(chain)
         head, args = self._records_args(chain, lease, (ended,))
         announcements = list(announce(head.hash))
-        places = [claim.where(keys, self._wall()) for claim in gives_back]
+        places = [claim.where(keys, self._wall()) for claim in claims]
         reach(FaultPoint.BEFORE_PUBLISH)
         verdict = await self._call(
             _publish,
@@ -349,6 +349,7 @@ class Journal:
                 *(entry.entry_id for entry in entries),
                 *_flat(announcements),
                 *(place.field for place in places),
+                BUCKET_MS,
                 len(places),
                 valid_until,
                 shelf.field,

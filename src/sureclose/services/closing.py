@@ -25,7 +25,7 @@ from sureclose.domain.words import PositionSide
 from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal.burnt import Burnt
 from sureclose.journal.chain import Chain
-from sureclose.journal.claims import given_back
+from sureclose.journal.claims import claims_of
 from sureclose.journal.lease import Lease
 from sureclose.journal.verdict import Fenced, Verdict
 from sureclose.services.cancelling import cancel
@@ -415,7 +415,7 @@ class Closing:
             entries=() if self.judged is None else (self.judged,),
             announce=lambda evidence: tools.announce(report_of(concluded, evidence), decision),
             valid_until=valid_until(decision, tools.policy.max_age),
-            gives_back=given_back(concluded),
+            claims=claims_of(concluded),
         )
         self.published = True
         report = report_of(concluded, self._chain.head.hash)

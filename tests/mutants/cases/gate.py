@@ -120,17 +120,17 @@ MUTANTS: Final = (
     Mutant(
         name="gives an intent back although something was executed",
         rule="3",
-        file="journal/claims.py",
-        old="if ended.ended.outcome.kind is not OutcomeKind.SKIPPED:",
-        new="if ended.ended.outcome.kind is OutcomeKind.PARKED:",
+        file="journal/scripts/publish.lua",
+        old="  if ARGV[5] == 'SKIPPED' then\n    give_back(",
+        new="  if ARGV[5] ~= 'PARKED' then\n    give_back(",
         tests=("tests/services/test_one_intent.py::test_half_in_three_spellings_at_once_is_one_order",),
     ),
     Mutant(
         name="keeps the intent of a plan of which nothing came",
         rule="L1",
-        file="journal/claims.py",
-        old="if ended.ended.outcome.kind is not OutcomeKind.SKIPPED:",
-        new="if ended.ended.outcome.kind is not None:",
+        file="journal/scripts/publish.lua",
+        old="  if ARGV[5] == 'SKIPPED' then\n    give_back(",
+        new="  if ARGV[5] == 'PARKED' then\n    give_back(",
         tests=(
             "tests/services/test_one_intent.py::test_what_came_of_nothing_leaves_the_intent_to_another_spelling",
         ),

@@ -1,8 +1,8 @@
 -- KEYS: close, journal, open, lease, flights, parked, entry stream, finished, used-up ids now and before, log, then
--- the three buckets of each claim that is given back, then the stream of each event.
+-- the three buckets of each claim on the intent, then the stream of each event.
 -- ARGV: owner, epoch, head, plan id, state, retention in ms, group, records, entry ids (a count, then each), events (for
--- each of their keys: a count of fields and values, then each), the fields of the claims, their count, until when the
--- decision is valid, field of the id, the time, what is known of the log.
+-- each of their keys: a count of fields and values, then each), the fields of the claims, how long they are known in ms, their
+-- count, until when the decision is valid, field of the id, the time, what is known of the log.
 local refused = lost(KEYS[11])
   or fenced(KEYS[4], ARGV[1], ARGV[2])
   or moved_on(KEYS[1], ARGV[3])
@@ -48,7 +48,13 @@ else
   finished(KEYS[1], KEYS[8], ARGV[4], ARGV[5], now, tonumber(ARGV[6]), valid_until)
 end
 for index = 1, claims do
-  give_back(9 + 3 * index, ARGV[#ARGV - 4 - claims + index - 1], ARGV[4])
+  local first, field = 9 + 3 * index, ARGV[#ARGV - 6 - claims + index]
+  -- A skip executed nothing, so another plan of the intent may go. After all else none may, whether an order was sent or not.
+  if ARGV[5] == 'SKIPPED' then
+    give_back(first, field, ARGV[4])
+  elseif (claimed(first, field) or ARGV[4]) == ARGV[4] then
+    claim(first, field, ARGV[4], ARGV[#ARGV - 5])
+  end
 end
 local flights = redis.call('HGETALL', KEYS[5])
 for index = 1, #flights, 2 do
