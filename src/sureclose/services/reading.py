@@ -1,6 +1,5 @@
 """What every role does first with an entry: understand it, or say why there is nothing to do."""
 
-from collections.abc import Mapping
 from typing import Final, TypeVar
 
 import msgspec
@@ -40,9 +39,13 @@ class Wiring(msgspec.Struct, frozen=True):
         """As another role has it."""
         return msgspec.structs.replace(self, producer=producer)
 
-    def event(self, stream: StreamName, fields: Mapping[str, str]) -> Event:
+    def event(self, stream: StreamName, fields: dict[str, str]) -> Event:
         """One entry to be."""
-        return Event.of(self.streams.full(stream), fields)
+        return Event.of(self.streams.full(stream), self.marked(fields))
+
+    def marked(self, fields: dict[str, str]) -> dict[str, str]:
+        """What a dry run writes says so, and is executable for nobody else."""
+        return fields | {DRY_RUN: "True"} if self.rules.rehearses else fields
 
 
 def understood(
