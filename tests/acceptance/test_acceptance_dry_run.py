@@ -71,17 +71,21 @@ def _is_that_of(order: dict[str, Any], held: Held, quantity: Decimal) -> None:
 async def test_beside_a_real_run_the_real_one_closes_once_and_the_other_says_the_same_order(
     beside: Rehearsal,
 ) -> None:
+    """The venue asks the real one for patience first, so that the other one finds the position open."""
     held = await beside.world.exchange.open()
+    await beside.world.exchange.fault("refused", held.symbol, code=-1112, count=8)
     plan_id = f"p-{token()}"
     await beside.world.log.add("apply.result", decision(held, plan_id))
+    _is_that_of(await beside.would_send(plan_id), held, abs(held.amount))
     outcome = await beside.world.log.outcome(plan_id)
     assert outcome["outcome"] == "FLAT", outcome
     await beside.world.exchange.closed_once(held)
-    said = await beside.dry.outcome(plan_id)
-    if said["outcome"] == "SKIPPED":  # it looked before the real one had closed
-        _is_that_of(await beside.would_send(plan_id), held, abs(held.amount))
-    else:
-        assert said["outcome"] == "ALREADY_FLAT", said
+
+
+async def test_another_environment_is_not_let_in_beside_it(beside: Rehearsal) -> None:
+    done = await beside.world.command("run", VENUE__ENVIRONMENT="demo")
+    assert done.code == 4, done
+    assert "environment paper, and this is demo" in done.err
 
 
 async def test_nothing_of_a_dry_run_stands_where_others_read(beside: Rehearsal) -> None:
@@ -110,7 +114,7 @@ async def test_nothing_of_a_dry_run_stands_where_others_read(beside: Rehearsal) 
 async def test_alone_it_says_what_it_would_send_for_an_approval_and_for_a_wish(alone: Rehearsal) -> None:
     exchange, log = alone.world.exchange, alone.world.log
     long, short = await exchange.open(100), await exchange.open(-101)
-    plan_id, intent_id = f"p-{token()}", f"i-{token()}"
+    plan_id, intent_id, planned = f"p-{token()}", f"i-{token()}", f"q-{token()}"
     await log.add("apply.result", decision(long, plan_id, action="PARTIAL_50"))
     await log.add(
         "harvest.intent", {"intent_id": intent_id, "symbol": short.symbol, "action": "CLOSE", "mode": "paper"}
@@ -118,12 +122,16 @@ async def test_alone_it_says_what_it_would_send_for_an_approval_and_for_a_wish(a
     order = await alone.would_send(plan_id)
     _is_that_of(order, long, long.share("0.5"))
     assert order["gate"] == "not_authorised", "nobody has the real grant"
+    foreign = await exchange.open(60)
+    steps = {"plan_id": planned, "symbol": foreign.symbol, "action": "CLOSE", "mode": "paper"}
+    await log.add("apply.plan", steps)
+    _is_that_of(await alone.would_send(planned), foreign, abs(foreign.amount))
     plan = await _plan_of(alone, intent_id)
     _is_that_of(await alone.would_send(plan), short, abs(short.amount))
     books = await exchange.records()
     assert books.all_placements == []
     assert (books.position(long.symbol), books.position(short.symbol)) == (long.amount, short.amount)
-    assert await log.entries("apply.plan") == []
+    assert len(await log.entries("apply.plan")) == 1
 
 
 async def test_what_a_dry_run_decided_is_executed_by_nobody(beside: Rehearsal) -> None:

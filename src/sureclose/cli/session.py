@@ -23,6 +23,7 @@ from sureclose.operate.rehearsal import (
     own_alerts,
     own_execution,
     own_folder,
+    own_http,
     own_streams,
     own_venue,
 )
@@ -138,6 +139,7 @@ def own_config(config: Config) -> Config:
         config,
         streams=own_streams(config.streams),
         execution=own_execution(config.execution),
+        http=own_http(config.http),
         alerts=own_alerts(),
         data=DataSettings(dir=str(own_folder(config.data_dir))),
     )

@@ -1,8 +1,8 @@
 """The journal of a dry run: whatever comes to its gate is noted and not let through."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from sureclose.domain.facts import Sending, WouldSend
+from sureclose.domain.facts import AnyFact, Sending, WouldSend
 from sureclose.journal import authority
 from sureclose.journal.chain import Chain
 from sureclose.journal.fence import Fence
@@ -57,6 +57,18 @@ class RehearsalJournal(Journal):
         warranted_intent: str,  # noqa: ARG002
     ) -> Verdict:
         """Nothing is cancelled either."""
+        return Verdict.DRY_RUN
+
+    async def adopt(
+        self,
+        chain: Chain,  # noqa: ARG002 - no order is its own
+        lease: Lease,  # noqa: ARG002
+        sending: Sending,  # noqa: ARG002
+        known: Sequence[AnyFact],  # noqa: ARG002
+        *,
+        intent_id: str,  # noqa: ARG002
+    ) -> Verdict:
+        """No order of the venue becomes an attempt of a dry run."""
         return Verdict.DRY_RUN
 
     async def _stands(self, component: str, warranted_intent: str, plan_id: str) -> str:

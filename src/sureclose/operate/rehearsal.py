@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from sureclose.journal.keys import Keys
-from sureclose.services.settings import AlertSettings, ExecutionSettings, StreamSettings
+from sureclose.services.settings import AlertSettings, ExecutionSettings, HttpSettings, StreamSettings
 from sureclose.venue.environments import VenueSettings
 
 NAME: Final = "dry-run"
@@ -42,6 +42,11 @@ def own_execution(execution: ExecutionSettings) -> ExecutionSettings:
 def own_venue(venue: VenueSettings) -> VenueSettings:
     """It has no user data stream, whose key it would share with whoever trades, and takes nobody's orders for its own."""
     return msgspec.structs.replace(venue, size_from_stream=False, client_order_id_prefix="dry-")
+
+
+def own_http(http: HttpSettings) -> HttpSettings:
+    """Any free port: the configured one is the real run's, and whoever asks there means it."""
+    return msgspec.structs.replace(http, port=0)
 
 
 def own_alerts() -> AlertSettings:

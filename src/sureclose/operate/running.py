@@ -20,6 +20,7 @@ from sureclose.services.alarms.board import Alarms, Speaker
 from sureclose.services.alarms.ledger import AlarmLedger
 from sureclose.services.alarms.sinks import sinks_of
 from sureclose.services.alarms.tasks import TaskAlarms
+from sureclose.services.environment import Environment
 from sureclose.services.feed import Feed
 from sureclose.services.handing_over import HandOver
 from sureclose.services.health import Health
@@ -51,7 +52,7 @@ async def run(
 ) -> int:
     """Run the roles until ``stop``; the exit code, 1 when a background task died.
 
-    Raises ``LogNotDurable``, and what listening can raise.
+    Raises ``LogNotDurable``, ``EnvironmentTaken``, and what listening can raise.
     """
     await _admissible(session, roles, accept_everysec=accept_everysec)
     process = Process(session, tuple(roles), stop)
@@ -60,6 +61,10 @@ async def run(
 
 async def _admissible(session: Session, roles: Collection[Role], *, accept_everysec: bool) -> None:
     report = await session.log.check()
+    try:
+        await Environment(session.wire, session.streams.prefix, session.mode).take()
+    except RedisError as error:
+        log.warning("environment_not_taken", error=str(error), remedy="it is tried again every few seconds")
     if session.mode is not Mode.PAPER:
         report.require_durable(accept_everysec=accept_everysec)
     if not {Role.EXECUTION, Role.HARVEST_BRAIN} & set(roles):
@@ -133,6 +138,9 @@ class Process:
         self._supervisor.spawn("task alarms", tasks.run(self._stop))
         self._supervisor.spawn("lag", self._measure_lag())
         self._supervisor.spawn("log writes", self._probe.run(self._stop))
+        self._supervisor.spawn(
+            "environment", Environment(session.wire, session.streams.prefix, session.mode).keep(self._stop)
+        )
         self._supervisor.spawn("log clock", session.clock.keep(session.wire, self._stop))
         self._supervisor.spawn("heartbeat", heartbeat.run(self._stop))
         self._supervisor.spawn("watchdog", notifier.feed(lambda: self._supervisor.alive, self._stop))

@@ -11,14 +11,14 @@ import msgspec
 import structlog
 from redis.exceptions import RedisError
 
-from sureclose.domain.events import Decision, EntryRef, Intent
+from sureclose.domain.events import Decision, EntryRef, Intent, Plan
 from sureclose.services.reading import Wiring
 from sureclose.services.settings import StreamSettings
 from sureclose.streams.clock import LogClock
 from sureclose.streams.codec import decode
 from sureclose.streams.connection import Log
 from sureclose.streams.deadletter import dead_letter
-from sureclose.streams.encode import encode_decision, encode_intent
+from sureclose.streams.encode import encode_decision, encode_intent, encode_plan
 from sureclose.streams.fields import Unreadable
 from sureclose.streams.names import StreamName
 from sureclose.streams.publish import Event
@@ -47,7 +47,8 @@ class Feed:
     ) -> None:
         self._log = connection
         self._wire: Wire = connection.commands()
-        self._real = {real.full(name): name for name in (real.intents, StreamName.APPLY_RESULT)}
+        names = (real.intents, StreamName.APPLY_PLAN, StreamName.APPLY_RESULT)
+        self._real = {real.full(name): name for name in names}
         self._wiring = wiring
         self._place = place
         self._clock = clock
@@ -102,10 +103,14 @@ class Feed:
             case Intent():
                 told = msgspec.structs.replace(decoded, cause=(*decoded.cause, ref))
                 return wiring.event(wiring.streams.intents, encode_intent(told, wiring.producer, now.now))
+            case Plan():
+                planned = msgspec.structs.replace(decoded, cause=(*decoded.cause, ref))
+                return wiring.event(StreamName.APPLY_PLAN, encode_plan(planned, wiring.producer, now.now))
             case Decision():
-                told_on = msgspec.structs.replace(decoded, cause=(*decoded.cause, ref))
-                fields_of = encode_decision(told_on, wiring.producer, now.now)
-                return wiring.event(StreamName.APPLY_RESULT, fields_of)
+                decided = msgspec.structs.replace(decoded, cause=(*decoded.cause, ref))
+                return wiring.event(
+                    StreamName.APPLY_RESULT, encode_decision(decided, wiring.producer, now.now)
+                )
             case Unreadable():
                 letter = dead_letter(ref, fields, decoded, wiring.producer, now.now)
                 return wiring.event(StreamName.DEAD_LETTER, letter)

@@ -44,8 +44,13 @@ class Wiring(msgspec.Struct, frozen=True):
         return Event.of(self.streams.full(stream), self.marked(fields))
 
     def marked(self, fields: dict[str, str]) -> dict[str, str]:
-        """What a dry run writes says so, and is executable for nobody else."""
-        return fields | {DRY_RUN: "True"} if self.rules.rehearses else fields
+        """What a dry run writes says so twice, and is executable for nobody else: ``would_execute`` without ``executed`` is none."""
+        if not self.rules.rehearses:
+            return fields
+        decided = "would_execute" in fields and "outcome" not in fields
+        return {name: value for name, value in fields.items() if not (decided and name == "executed")} | {
+            DRY_RUN: "True"
+        }
 
 
 def understood(

@@ -77,6 +77,8 @@ class SignedClient:
         self._base = addresses(settings).rest
         self._observing = asyncio.Semaphore(_observers(settings))
         self._measuring = asyncio.Lock()
+        self.only_observes = False
+        """Whether every read gives way to those that close, whoever makes it."""
         self.transport: type[Http] = Http
         """What connections are made with when the client is opened."""
         self._order_http: Http | None = None
@@ -256,6 +258,8 @@ class SignedClient:
 
         Raises ``VenueError`` when the wait is too long, without waiting.
         """
+        if self.only_observes:
+            purpose = Purpose.OBSERVE
         left = self.settings.read_timeout_ms if purpose is Purpose.CLOSE else _TIDY_PATIENCE_MS
         async with AsyncExitStack() as stack:
             if purpose is Purpose.OBSERVE:

@@ -22,7 +22,10 @@ class GetOnly(Http):
 
 
 class WatchedRest(BinanceRest):
-    """The account to read. Its connections carry no other method, whoever asks, so there is no way to an order."""
+    """The account to read. Its connections carry no other method, whoever asks, so there is no way to an order.
+
+    It gives way to whoever closes: the venue counts the weight of an address, not of a process.
+    """
 
     def __init__(
         self,
@@ -34,3 +37,4 @@ class WatchedRest(BinanceRest):
     ) -> None:
         super().__init__(settings, credentials, wall=wall, steady=steady)
         self._client.transport = GetOnly
+        self._client.only_observes = True
