@@ -181,10 +181,21 @@ shelves = st.lists(resting_orders, max_size=3).map(tuple)
 outcomes = st.builds(Outcome, st.sampled_from(OutcomeKind), st.just("why"), st.sampled_from([None, -2022]))
 ends = st.builds(facts.Ended, outcome=outcomes, position_after=st.one_of(st.none(), positions))
 
+rehearsals = st.builds(
+    facts.WouldSend,
+    attempt=numbers,
+    client_order_id=st.just("dry-1"),
+    side=st.just(Side.SELL),
+    quantity=amounts.map(abs),
+    position=positions,
+    gate=st.sampled_from(["", "frozen"]),
+)
+
 FACTS: dict[type, st.SearchStrategy[AnyFact]] = {
     facts.Admitted: st.builds(facts.Admitted, decision=decisions, entry=st.just(ENTRY)),
     facts.Sized: st.builds(facts.Sized, position=positions, target=amounts.map(abs), side=st.just(Side.SELL)),
     facts.Sending: sendings,
+    facts.WouldSend: rehearsals,
     facts.NotSent: st.builds(facts.NotSent, attempt=numbers, reason=st.just("why")),
     facts.Answered: st.builds(
         facts.Answered,
@@ -247,7 +258,11 @@ EVENTS: dict[type, st.SearchStrategy[steps.AnyEvent]] = {
     steps.ReadFailed: st.builds(steps.ReadFailed, now=times, reason=st.just("why")),
     steps.GatePassed: st.builds(steps.GatePassed, now=times, sending=sendings),
     steps.GateRefused: st.builds(
-        steps.GateRefused, now=times, reason=st.just("frozen"), passing=st.booleans()
+        steps.GateRefused,
+        now=times,
+        reason=st.just("frozen"),
+        passing=st.booleans(),
+        rehearsed=st.one_of(st.none(), rehearsals),
     ),
     steps.Withheld: st.builds(steps.Withheld, now=times, reason=st.just("why")),
     steps.OrderSeen: st.builds(steps.OrderSeen, now=times, order=orders, via=st.sampled_from(Via)),

@@ -15,6 +15,7 @@ from sureclose.cli.codes import Exit
 from sureclose.config import ConfigError
 from sureclose.operate.asking import NoExecutor
 from sureclose.operate.host import HostFailed, NotRunning
+from sureclose.services.environment import EnvironmentTaken
 from sureclose.services.http import HttpProblem
 from sureclose.streams.errors import LogAddressInvalid, LogProblem
 from sureclose.venue.errors import VenueError
@@ -32,7 +33,7 @@ def run(command: Callable[[], Coroutine[Any, Any, Exit]]) -> None:
         code = fail(Exit.CONFIG, str(error))
     except (NotRunning, NoExecutor) as error:
         code = fail(Exit.NOT_RUNNING, str(error) or (type(error).__doc__ or ""))
-    except LogAddressInvalid as error:
+    except (LogAddressInvalid, EnvironmentTaken) as error:
         code = fail(Exit.CONFIG, str(error))
     except (HostFailed, HttpProblem, LogProblem) as error:
         code = fail(Exit.ERROR, str(error))

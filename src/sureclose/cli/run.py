@@ -42,14 +42,23 @@ class RolesType(click.ParamType[tuple[Role, ...]]):
     type=RolesType(),
     help="What this process does.  [default: intent-executor, apply-layer, and the executor of execution.path; safety only alone]",
 )
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Do everything but send: record what would be sent, beside a real run or without one.",
+)
 @click.option("--parent-death", type=int, metavar="PID", hidden=True, help="Stop when that parent ends.")
 @click.pass_obj
-def run(options: Options, roles: tuple[Role, ...] | None, parent_death: int | None) -> None:
+def run(options: Options, roles: tuple[Role, ...] | None, parent_death: int | None, *, dry_run: bool) -> None:
     """Run the pipeline: intent executor, apply layer and the executor of the configured path, until SIGTERM or SIGINT.
 
     A stop finishes what is under way and exits 0. The first process in a data folder also runs the embedded log, and
     on paper the paper exchange; when it ends, another one takes its place.
     """
+    if dry_run and roles and Role.SAFETY in roles:
+        raise click.UsageError(
+            "the safety controller acts under a freeze only; there is nothing of it to rehearse"
+        )
     if parent_death is not None:
         die_with_parent(parent_death)
 
@@ -58,7 +67,7 @@ def run(options: Options, roles: tuple[Role, ...] | None, parent_death: int | No
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with opened(options, "run", may_start=True, patient=stop) as session:
+        async with opened(options, "run", may_start=True, patient=stop, dry_run=dry_run) as session:
             wanted = roles or default_roles(config.execution.path, config.harvest_brain)
             return Exit(
                 await running.run(session, wanted, stop, accept_everysec=config.redis.accept_everysec)

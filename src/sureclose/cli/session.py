@@ -12,12 +12,21 @@ from redis.exceptions import RedisError
 
 from sureclose import config as configuration
 from sureclose.cli.options import Options
-from sureclose.config import Config, ConfigError
+from sureclose.config import Config, ConfigError, DataSettings
 from sureclose.domain.words import Mode
 from sureclose.journal.fence import Fence
 from sureclose.journal.keys import Keys
 from sureclose.journal.mirror import Mirror
 from sureclose.operate.host import Host, Wanted, paper_arguments
+from sureclose.operate.rehearsal import (
+    Rehearsed,
+    own_alerts,
+    own_execution,
+    own_folder,
+    own_http,
+    own_streams,
+    own_venue,
+)
 from sureclose.operate.session import Session
 from sureclose.services.identity import producer
 from sureclose.services.reading import Wiring
@@ -33,6 +42,7 @@ from sureclose.venue.clock import steady_seconds, wall_ms
 from sureclose.venue.environments import VenueSettings
 from sureclose.venue.rest import BinanceRest
 from sureclose.venue.secret import Credentials, Secret
+from sureclose.venue.watching import WatchedRest
 
 
 def load(options: Options) -> Config:
@@ -57,11 +67,17 @@ def hosts_paper(config: Config) -> bool:
 
 @asynccontextmanager
 async def opened(
-    options: Options, name: str, *, may_start: bool, patient: asyncio.Event | None = None
+    options: Options,
+    name: str,
+    *,
+    may_start: bool,
+    patient: asyncio.Event | None = None,
+    dry_run: bool = False,
 ) -> AsyncIterator[Session]:
     """A session for the command ``name``. Without ``may_start`` it only attaches, and raises ``NotRunning``.
 
     With ``patient`` a log that does not answer is waited for until that event is set: everything may start at once.
+    With ``dry_run`` it is that of the dry run, which is a deployment of its own beside the real one.
     """
     config = load(options)
     paper = hosts_paper(config)
@@ -76,14 +92,17 @@ async def opened(
         ),
         leaving_s=config.execution.drain_s + GRACE_S,
     )
-    account = Keys(config.streams.prefix, config.account)
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(Host(wanted, may_start=may_start, monotonic=time.monotonic))
         log = await stack.enter_async_context(Log(config.redis, address=host.runtime.log_url or None))
         clock = LogClock(wall_ms, steady_seconds)
         await _reach(log, clock, patient)
         settings, keys = _venue(config, host)
-        venue = await stack.enter_async_context(_rest(settings, keys))
+        rehearsed = Rehearsed.of(config.streams, config.account) if dry_run else None
+        if dry_run:
+            config, settings = own_config(config), own_venue(settings)
+        account = Keys(config.streams.prefix, config.account)
+        venue = await stack.enter_async_context(_rest(settings, keys, watched=dry_run))
         yield Session(
             log=log,
             host=host,
@@ -101,7 +120,7 @@ async def opened(
             keys=account,
             wiring=Wiring(
                 config.streams,
-                CodecRules(config.venue.environment, config.compat.execute_is_approval),
+                CodecRules(config.venue.environment, config.compat.execute_is_approval, rehearses=dry_run),
                 producer(name),
                 account.refused,
             ),
@@ -110,7 +129,20 @@ async def opened(
             fence=stack.enter_context(closing(_fence(config, log))),
             clock=clock,
             monotonic=steady_seconds,
+            rehearsed=rehearsed,
         )
+
+
+def own_config(config: Config) -> Config:
+    """The parts of the configuration that a dry run has otherwise."""
+    return msgspec.structs.replace(
+        config,
+        streams=own_streams(config.streams),
+        execution=own_execution(config.execution),
+        http=own_http(config.http),
+        alerts=own_alerts(),
+        data=DataSettings(dir=str(own_folder(config.data_dir))),
+    )
 
 
 async def _reach(log: Log, clock: LogClock, patient: asyncio.Event | None) -> None:
@@ -157,8 +189,8 @@ def _venue(config: Config, host: Host) -> tuple[VenueSettings, Credentials]:
     return config.venue, keys
 
 
-def _rest(settings: VenueSettings, keys: Credentials) -> BinanceRest:
+def _rest(settings: VenueSettings, keys: Credentials, *, watched: bool) -> BinanceRest:
     try:
-        return BinanceRest(settings, keys)
+        return WatchedRest(settings, keys) if watched else BinanceRest(settings, keys)
     except ValueError as error:
         raise ConfigError(str(error)) from None

@@ -40,6 +40,7 @@ _TOLD = {
     "ADMITTED": ("entry.entry_id", "decision.age_source", "by"),
     "SIZED": ("position.amount", "position.update_time", "target", "side"),
     "SENDING": ("attempt", "client_order_id", "side", "quantity", "limit_price", "timestamp", "deadline"),
+    "WOULDSEND": ("attempt", "client_order_id", "side", "quantity", "limit_price", "gate"),
     "NOTSENT": ("attempt", "reason"),
     "ANSWERED": ("attempt", "answer", "http_status", "code", "message"),
     "SEEN": ("via", "order.order_id", "order.status", "order.executed_qty", "order.orig_qty"),
@@ -65,9 +66,10 @@ _LONGEST = 160
 
 @click.command()
 @click.argument("wanted", metavar="ID")
+@click.option("--dry-run", is_flag=True, help="What a dry run made of it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
-def trace(options: Options, wanted: str, *, as_json: bool) -> None:
+def trace(options: Options, wanted: str, *, dry_run: bool, as_json: bool) -> None:
     """What became of ID: intent, plan, decision, attempts, answers, trades, position read, confirmation.
 
     ID is the id of a plan, of an intent (then all its plans are told of), or of an entry of a stream. What was refused on
@@ -75,7 +77,7 @@ def trace(options: Options, wanted: str, *, as_json: bool) -> None:
     """
 
     async def command() -> Exit:
-        async with opened(options, "trace", may_start=True) as session:
+        async with opened(options, "trace", may_start=True, dry_run=dry_run) as session:
             found = await tell(session, wanted)
         if found is None:
             return exits.fail(

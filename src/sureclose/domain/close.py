@@ -62,6 +62,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it is not known what the flat position left behind, for no list of it could be read."""
     orphan: OrderReport | None = None
     """An order of a later attempt that the venue has and the log had lost: it becomes an attempt before anything else."""
+    would_send: facts.WouldSend | None = None
+    """What a dry run would have sent."""
     ending: str = ""
     """Why no further attempt is made."""
 
@@ -220,6 +222,8 @@ def _evolve_open(state: _Open, fact: AnyFact) -> State:
                 progress, fixed=True, attempt=fact.attempt, attempts=attempts, refused_with=None, orphan=None
             )
             return InFlight(sent, fact)
+        case facts.WouldSend():
+            return msgspec.structs.replace(state, progress=msgspec.structs.replace(progress, would_send=fact))
         case facts.NotSent():
             return _next(msgspec.structs.replace(progress, setbacks=progress.setbacks + 1))
         case facts.Answered():

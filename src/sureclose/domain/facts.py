@@ -52,6 +52,19 @@ class Sending(Fact, frozen=True, kw_only=True):
     """Whether the log had lost it, and the order at the venue says that it was sent. Its times are then the order's."""
 
 
+class WouldSend(Fact, frozen=True, kw_only=True):
+    """A dry run came to the gate: this is the attempt that would have been sent, had ``gate`` said nothing against it."""
+
+    attempt: int
+    client_order_id: str
+    side: Side
+    quantity: Decimal
+    position: Position
+    limit_price: Decimal | None = None
+    gate: str = ""
+    """Why the account's own gate would have stopped it now; empty when it would have passed."""
+
+
 class NotSent(Fact, frozen=True, kw_only=True):
     """It is certain that no byte of the attempt left, so it is dead without further proof."""
 
@@ -176,6 +189,7 @@ AnyFact = (
     Admitted
     | Sized
     | Sending
+    | WouldSend
     | NotSent
     | Answered
     | Seen

@@ -59,5 +59,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Client order ids of resting orders that stood in the way of the close and were cancelled for it, or may have been."""
     left: tuple[str, ...] = ()
     """Those of reducing orders that a flat position left behind and that could not be cancelled."""
+    would_send: str = ""
+    """Of a dry run: the order that would have been sent, as JSON."""
     unlisted: bool = False
     """Whether it is not known what the flat position left behind, for no list of it could be read."""

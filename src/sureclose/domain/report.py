@@ -1,8 +1,12 @@
 """What others are told of a close that has come to its outcome."""
 
-from sureclose.domain.close import Concluded, Done
+import msgspec
+
+from sureclose.domain.close import Concluded, Done, Progress
+from sureclose.domain.ids import plain
 from sureclose.domain.outcome import OutcomeKind, Report
 from sureclose.domain.sameness import unfixed
+from sureclose.domain.words import PositionSide
 
 
 def report_of(concluded: Concluded | Done, evidence: str) -> Report:
@@ -32,5 +36,29 @@ def report_of(concluded: Concluded | Done, evidence: str) -> Report:
         evidence=evidence,
         cancelled=tuple(order.client_order_id for order in (*progress.cleared, *clearing)),
         left=tuple(order.client_order_id for order in progress.left),
+        would_send=_would_send(progress),
         unlisted=progress.unlisted,
     )
+
+
+def _would_send(progress: Progress) -> str:
+    """The parameters as the venue would have been given them, what was to be closed in all, and the gate's word; ``BOTH`` says that it reduces, in hedge mode its side does."""
+    fact = progress.would_send
+    if fact is None or progress.sized is None:
+        return ""
+    position = fact.position
+    order = {
+        "symbol": position.symbol,
+        "side": str(fact.side),
+        "positionSide": str(position.position_side),
+        "type": "MARKET" if fact.limit_price is None else "LIMIT",
+        "quantity": plain(fact.quantity),
+        "newClientOrderId": fact.client_order_id,
+    }
+    if fact.limit_price is not None:
+        order |= {"price": plain(fact.limit_price), "timeInForce": "IOC"}
+    if position.position_side is PositionSide.BOTH:
+        order["reduceOnly"] = "true"
+    return msgspec.json.encode(
+        order | {"target": plain(progress.sized.target), "gate": fact.gate or "open"}
+    ).decode()

@@ -7,7 +7,7 @@ import msgspec
 from sureclose.domain.close import State
 from sureclose.domain.events import Decision, EntryRef
 from sureclose.domain.evidence import Evidence
-from sureclose.domain.facts import AnyFact, Ended, Sending, Via, Why
+from sureclose.domain.facts import AnyFact, Ended, Sending, Via, Why, WouldSend
 from sureclose.domain.market import OrderReport, Position, Refusal, RestingOrder, SymbolRules, Trade
 from sureclose.domain.words import PositionSide, Side
 
@@ -86,12 +86,13 @@ class GatePassed(Event, frozen=True, kw_only=True):
 class GateRefused(Event, frozen=True, kw_only=True):
     """The gate said no; nothing was written. ``passing`` marks reasons that go away by themselves.
 
-    ``other`` is the plan that stands in the way, where one does.
+    ``other`` is the plan that stands in the way, where one does; ``rehearsed`` is what a dry run would have sent.
     """
 
     reason: str
     passing: bool = False
     other: str = ""
+    rehearsed: WouldSend | None = None
 
 
 class Withheld(Event, frozen=True, kw_only=True):

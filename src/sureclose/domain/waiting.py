@@ -257,6 +257,9 @@ def _stopped(state: Waiting, refused: steps.GateRefused) -> Step:
     reason = refused.reason
     if reason == JOURNAL_LOST:
         return conclude(state.progress, Outcome(OutcomeKind.PARKED, reason), ())
+    if refused.rehearsed is not None:
+        rehearsed = msgspec.structs.replace(state.progress, would_send=refused.rehearsed)
+        return stop(rehearsed, reason, (refused.rehearsed,))
     veto = sent_already(refused.other) if reason == SAME_INTENT else None
     clearing = state.progress.clearing
     if clearing is None or state.tries:

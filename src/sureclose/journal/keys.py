@@ -128,6 +128,11 @@ class Keys(msgspec.Struct, frozen=True):
         return self._key(f"close:{plan_id}")
 
     @property
+    def fed(self) -> str:
+        """Hash by stream: up to which of its entries a dry run was fed."""
+        return self._key("fed")
+
+    @property
     def parked(self) -> str:
         """Sorted set of the closes that wait for a person, by the time they were parked."""
         return self._key("parked")

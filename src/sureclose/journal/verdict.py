@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from sureclose.domain.facts import WouldSend
+
 
 class Verdict(StrEnum):
     """What a script said. All but OK mean that nothing was written."""
@@ -27,15 +29,21 @@ class Verdict(StrEnum):
     """The safety controller is not armed under this freeze, or its sunset has come."""
     SPENT = "SPENT"
     """The safety controller has made its tries in this episode of the position."""
+    DRY_RUN = "DRY_RUN"
+    """This is a dry run: nothing passes its gate."""
     LOG_LOST = "LOG_LOST"
     """The log lacks what it has acknowledged to this process, or is another one."""
 
 
 class Passage(msgspec.Struct, frozen=True):
-    """What the gate said. ``other`` is the plan in the way: whose order is in flight, or by which the intent was sent."""
+    """What the gate said. ``other`` is the plan in the way: whose order is in flight, or by which the intent was sent.
+
+    ``rehearsed`` is what a dry run would have sent.
+    """
 
     verdict: Verdict
     other: str = ""
+    rehearsed: WouldSend | None = None
 
 
 class Fenced(Exception):

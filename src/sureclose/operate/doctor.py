@@ -8,8 +8,10 @@ from sureclose.domain.times import iso_ms
 from sureclose.domain.words import Mode
 from sureclose.journal import authority, lease
 from sureclose.journal.fence import read_lineage
+from sureclose.journal.keys import Keys
 from sureclose.operate.check import Check, Status
 from sureclose.operate.leading import leading_path
+from sureclose.operate.rehearsal import WARNING, own_streams
 from sureclose.operate.session import Session
 from sureclose.operate.submitters import foreign_orders, foreign_readers, old_apply_layer
 from sureclose.operate.wiring import misplaced, purposes, readings, wired
@@ -38,6 +40,7 @@ async def examine(session: Session, *, accept_everysec: bool, execute_is_approva
         ("authority", lambda: _authority(session)),
         ("executor", lambda: _executor(session)),
         ("components", lambda: _components(session)),
+        ("dry run", lambda: _dry_run(session)),
         ("second submitter, by orders", lambda: foreign_orders(session)),
         ("second submitter, by readers", lambda: foreign_readers(session)),
         ("old apply layer", lambda: old_apply_layer(session)),
@@ -59,6 +62,21 @@ async def _checked(name: str, work: Callable[[], Awaitable[Check]]) -> Check:
         return Check(
             name=name, status=Status.FAIL, detail=str(error), remedy="check redis.url and the server"
         )
+
+
+async def _dry_run(session: Session) -> Check:
+    """One that is taken for the real thing closes nothing."""
+    own = Keys(own_streams(session.streams).prefix, session.keys.account)
+    now = session.clock.now()
+    said = await announced(session.wire, own)
+    living = [one for one in said if one.stopped_at is None and now - one.at <= FRESH_MS]
+    if not living:
+        return Check(name="dry run", status=Status.OK, detail="none runs")
+    detail = f"{', '.join(sorted({f'{one.host}:{one.pid}' for one in living}))}: {WARNING}"
+    if await lease.holder(session.wire, session.keys) is not None:
+        return Check(name="dry run", status=Status.OK, detail=detail)
+    remedy = "nobody real executes; start `sureclose run` without --dry-run when you mean it"
+    return Check(name="dry run", status=Status.WARN, detail=detail, remedy=remedy)
 
 
 async def _log(session: Session, *, accept_everysec: bool) -> Check:

@@ -14,7 +14,6 @@ from sureclose.domain.words import Mode
 from sureclose.journal.archive import Archive, Keeping
 from sureclose.journal.fence import Fence
 from sureclose.journal.lease import Lease
-from sureclose.journal.store import Journal
 from sureclose.operate.listening import Listening
 from sureclose.operate.session import Session
 from sureclose.services import identity
@@ -145,7 +144,8 @@ class Executors:
         if session.venue_settings.size_from_stream:
             yield "resting book", self.listening.check_resting()
         yield "venue clock", session.venue.maintain(stop)
-        yield "user stream", self.listening.run()
+        if session.rehearsed is None:
+            yield "user stream", self.listening.run()
         yield "strangers", self._strangers.run(stop)
         yield "trimmer", self._trimmer().run(stop)
         yield "close alarms", self._closes.run(stop)
@@ -160,7 +160,8 @@ class Executors:
         if session.fence.memory.authority is not None:
             return  # there was a record before: what became of it is judged under the lease
         desk = AuthorityDesk(session.wire, session.keys, session.wiring, session.clock, session.venue)
-        component = session.execution.path.component if session.mode is Mode.PAPER else None
+        by_itself = session.mode is Mode.PAPER or session.rehearsed is not None
+        component = session.execution.path.component if by_itself else None
         while not self._stop.is_set():
             try:
                 standing = await desk.begin(component)
@@ -270,7 +271,7 @@ def tools_of(
     """What the closes of one component in this process work with; their entries are acknowledged in ``group``."""
     settings = session.execution
     return Tools(
-        journal=Journal(session.wire, session.keys, session.clock.now, fence),
+        journal=session.journal_with(fence),
         venue=session.venue,
         policy=Policy(
             account=session.keys.account,

@@ -11,6 +11,7 @@ from sureclose.domain.words import Mode
 from sureclose.operate.api.door import Door
 from sureclose.operate.executing import Executors
 from sureclose.operate.handing import handing_over
+from sureclose.operate.rehearsal import WARNING, Rehearsed
 from sureclose.operate.safety_role import SafetyRole
 from sureclose.operate.session import Session
 from sureclose.operate.watching import Watching
@@ -20,6 +21,8 @@ from sureclose.services.alarms.board import Alarms, Speaker
 from sureclose.services.alarms.ledger import AlarmLedger
 from sureclose.services.alarms.sinks import sinks_of
 from sureclose.services.alarms.tasks import TaskAlarms
+from sureclose.services.environment import Environment
+from sureclose.services.feed import Feed
 from sureclose.services.handing_over import HandOver
 from sureclose.services.health import Health
 from sureclose.services.heartbeat import Heartbeat, Identity
@@ -50,7 +53,7 @@ async def run(
 ) -> int:
     """Run the roles until ``stop``; the exit code, 1 when a background task died.
 
-    Raises ``LogNotDurable``, and what listening can raise.
+    Raises ``LogNotDurable``, ``EnvironmentTaken``, and what listening can raise.
     """
     await _admissible(session, roles, accept_everysec=accept_everysec)
     process = Process(session, tuple(roles), stop)
@@ -59,6 +62,10 @@ async def run(
 
 async def _admissible(session: Session, roles: Collection[Role], *, accept_everysec: bool) -> None:
     report = await session.log.check()
+    try:
+        await Environment(session.wire, session.streams.prefix, session.mode).take()
+    except RedisError as error:
+        log.warning("environment_not_taken", error=str(error), remedy="it is tried again every few seconds")
     if session.mode is not Mode.PAPER:
         report.require_durable(accept_everysec=accept_everysec)
     if not {Role.EXECUTION, Role.HARVEST_BRAIN} & set(roles):
@@ -136,6 +143,9 @@ class Process:
         self._supervisor.spawn("task alarms", tasks.run(self._stop))
         self._supervisor.spawn("lag", self._measure_lag())
         self._supervisor.spawn("log writes", self._probe.run(self._stop))
+        self._supervisor.spawn(
+            "environment", Environment(session.wire, session.streams.prefix, session.mode).keep(self._stop)
+        )
         self._supervisor.spawn("log clock", session.clock.keep(session.wire, self._stop))
         self._supervisor.spawn("heartbeat", heartbeat.run(self._stop))
         self._supervisor.spawn("watchdog", notifier.feed(lambda: self._supervisor.alive, self._stop))
@@ -178,7 +188,7 @@ class Process:
             under_way=0 if engine is None else engine.size,
             broken={} if engine is None else engine.broken,
             clock=ClockVitals.of(session.venue.clock),
-            user_stream=executors.listening.vitals,
+            user_stream=executors.listening.vitals if session.rehearsed is None else None,
             positions=executors.listening.positions,
             lease=executors.lease_state,
             weight_used=session.venue.limits.weight_used(),
@@ -195,6 +205,7 @@ class Process:
             log_reachable=all(answers) if answers else None,
             log_refusal=self._probe.refusal,
             stopping=self._stop.is_set(),
+            dry_run="" if self._session.rehearsed is None else WARNING,
             authority=self._watching.authority,
             alarms=self._alarms.counts(),
         )
@@ -235,6 +246,13 @@ class Process:
             hosting=session.host.started_here,
             max_age_s=session.execution.max_age_s,
         )
+        if session.rehearsed is not None:
+            log.warning(
+                "dry_run",
+                meaning=WARNING,
+                streams=session.streams.prefix,
+                reads=session.rehearsed.streams.prefix,
+            )
 
     async def _say_misplaced(self) -> None:
         """Groups on the wrong stream, and those that nobody reads, are said at every start."""
@@ -271,7 +289,21 @@ class Process:
             self._supervisor.spawn(Role.HARVEST_BRAIN, self._hand_over.run(self._stop))
         if Role.SAFETY in self._roles:
             self._safeguard()
+        if self._session.rehearsed is not None:
+            self._feed(self._session.rehearsed)
         await self._execute()
+
+    def _feed(self, rehearsed: Rehearsed) -> None:
+        session = self._session
+        feed = Feed(
+            session.log,
+            rehearsed.streams,
+            session.wiring.of(identity.producer("dry-run")),
+            session.keys.fed,
+            session.clock,
+            session.execution.max_age_s * 1000,
+        )
+        self._supervisor.spawn("dry-run feed", feed.run(self._stop))
 
     def _safeguard(self) -> None:
         self._safety = SafetyRole(

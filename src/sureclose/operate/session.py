@@ -9,8 +9,10 @@ from sureclose.domain.words import Mode
 from sureclose.journal.fence import Fence
 from sureclose.journal.keys import Keys
 from sureclose.journal.library import Library
+from sureclose.journal.rehearsal import RehearsalJournal
 from sureclose.journal.store import Journal
 from sureclose.operate.host import Host
+from sureclose.operate.rehearsal import Rehearsed
 from sureclose.services import identity
 from sureclose.services.reading import Wiring
 from sureclose.services.settings import (
@@ -56,6 +58,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """Where the environment was chosen: the default, a file, or a variable."""
     clock: LogClock
     monotonic: Callable[[], float]
+    rehearsed: Rehearsed | None = None
+    """Of a dry run: the deployment that it looks at."""
 
     @property
     def wire(self) -> Wire:
@@ -76,7 +80,14 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def journal(self) -> Journal:
-        return Journal(self.wire, self.keys, self.clock.now, self.fence)
+        return self.journal_with(self.fence)
+
+    def journal_with(self, fence: Fence) -> Journal:
+        """The account's journal, for one that has a memory of the log of its own; a dry run's lets nothing through."""
+        wire, wall = self.wire, self.clock.now
+        if self.rehearsed is not None:
+            return RehearsalJournal(wire, self.keys, wall, fence, self.rehearsed.keys)
+        return Journal(wire, self.keys, wall, fence)
 
 
 def segments_folder(data: Path, account: str) -> Path:

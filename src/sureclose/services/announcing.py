@@ -17,7 +17,7 @@ def announcer(
 
     def announce(report: Report, decision: Decision) -> Iterable[Announcement]:
         def encoded(*, as_confirmation: bool) -> dict[str, str]:
-            return encode_report(
+            fields = encode_report(
                 report,
                 wiring.producer,
                 wall(),
@@ -25,6 +25,7 @@ def announcer(
                 as_confirmation=as_confirmation,
                 cause=decision.cause,
             )
+            return wiring.marked(fields)
 
         full = wiring.streams.full
         if report.executed:

@@ -102,6 +102,6 @@ class Approvals:
     async def say_again(self, decision: Decision) -> None:
         """Publish a decision once more, for who leads now."""
         encode = encode_handover if self.route.source is StreamName.TRADE_INTENT else encode_decision
-        fields = encode(decision, self._wiring.producer, self._clock.now())
+        fields = self._wiring.marked(encode(decision, self._wiring.producer, self._clock.now()))
         said = (part for pair in fields.items() for part in pair)
         await self._wire.execute_command(b"XADD", self.stream, b"*", *said)

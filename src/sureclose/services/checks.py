@@ -278,6 +278,12 @@ def authority(vitals: Vitals) -> Check:
     return Check("authority", Level.OK, f"{standing.component} has the grant")
 
 
+def mode(vitals: Vitals) -> Iterator[Check]:
+    """A dry run is well, and whoever takes it for the real thing has to be told."""
+    if vitals.dry_run:
+        yield Check("mode", Level.OK, vitals.dry_run)
+
+
 def authority_known(vitals: Vitals) -> Check:
     """Readiness: a frozen process is ready, for it observes and executes what a person asks for."""
     standing = vitals.authority

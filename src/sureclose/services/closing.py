@@ -27,7 +27,7 @@ from sureclose.journal.burnt import Burnt
 from sureclose.journal.chain import Chain
 from sureclose.journal.claims import claims_of
 from sureclose.journal.lease import Lease
-from sureclose.journal.verdict import Fenced, Verdict
+from sureclose.journal.verdict import Fenced, Passage, Verdict
 from sureclose.services.cancelling import cancel
 from sureclose.services.heard import FILLS_GRACE_S, Heard
 from sureclose.services.lanes import Lane, Lanes
@@ -355,9 +355,7 @@ class Closing:
         if verdict is Verdict.USED:
             return await self._used(sending.client_order_id)
         if verdict is not Verdict.OK:
-            return await self._refused_at_gate(
-                verdict.lower(), passing=verdict is Verdict.BUSY, other=said.other
-            )
+            return await self._refused_at_gate(verdict.lower(), passing=verdict is Verdict.BUSY, said=said)
         return steps.GatePassed(now=self._now(), sending=sending)
 
     async def _adopt(self, effect: steps.Adopt) -> steps.AnyEvent:
@@ -385,10 +383,13 @@ class Closing:
         return steps.Orphaned(now=self._now(), order=found)
 
     async def _refused_at_gate(
-        self, reason: str, *, passing: bool = False, other: str = ""
+        self, reason: str, *, passing: bool = False, said: Passage | None = None
     ) -> steps.AnyEvent:
         await self._slot.release()
-        return steps.GateRefused(now=self._now(), reason=reason, passing=passing, other=other)
+        other, rehearsed = ("", None) if said is None else (said.other, said.rehearsed)
+        return steps.GateRefused(
+            now=self._now(), reason=reason, passing=passing, other=other, rehearsed=rehearsed
+        )
 
     async def _send(self, sending: Sending) -> steps.AnyEvent:
         assert sending.attempt not in self._sent

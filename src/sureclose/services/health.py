@@ -105,6 +105,7 @@ class Health:
 
     def _health(self, vitals: Vitals) -> Iterator[Check]:
         now, rules = self._monotonic(), self._rules
+        yield from checks.mode(vitals)
         yield checks.tasks(vitals)
         yield checks.log(vitals)
         if not vitals.stopping:

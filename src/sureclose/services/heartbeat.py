@@ -84,6 +84,8 @@ def line(identity: Identity, before: Totals, now: Totals, vitals: Vitals, at: fl
         "last_read_s": _each({name: None if t is None else f"{at - t:.1f}" for name, t in reads.items()}),
         "lag": _each({name: _known(stage.lag) for name, stage in vitals.stages.items()}),
     }
+    if vitals.dry_run:
+        fields["dry_run"] = True
     if vitals.under_way is not None:
         fields |= {
             "under_way": vitals.under_way,

@@ -1,6 +1,5 @@
 """What every role does first with an entry: understand it, or say why there is nothing to do."""
 
-from collections.abc import Mapping
 from typing import Final, TypeVar
 
 import msgspec
@@ -40,9 +39,18 @@ class Wiring(msgspec.Struct, frozen=True):
         """As another role has it."""
         return msgspec.structs.replace(self, producer=producer)
 
-    def event(self, stream: StreamName, fields: Mapping[str, str]) -> Event:
+    def event(self, stream: StreamName, fields: dict[str, str]) -> Event:
         """One entry to be."""
-        return Event.of(self.streams.full(stream), fields)
+        return Event.of(self.streams.full(stream), self.marked(fields))
+
+    def marked(self, fields: dict[str, str]) -> dict[str, str]:
+        """What a dry run writes says so twice, and is executable for nobody else: ``would_execute`` without ``executed`` is none."""
+        if not self.rules.rehearses:
+            return fields
+        decided = "would_execute" in fields and "outcome" not in fields
+        return {name: value for name, value in fields.items() if not (decided and name == "executed")} | {
+            DRY_RUN: "True"
+        }
 
 
 def understood(

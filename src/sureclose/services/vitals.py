@@ -103,6 +103,8 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     log_refusal: str = ""
     """Why the log does not take writes; empty while it does."""
     stopping: bool = False
+    dry_run: str = ""
+    """What this process does in the place of sending; empty when it sends."""
     under_way: int | None = None
     broken: Mapping[str, str] = {}
     clock: ClockVitals | None = None

@@ -71,10 +71,14 @@ class NotAClose(msgspec.Struct, frozen=True):
 
 
 class CodecRules(msgspec.Struct, frozen=True):
-    """What depends on the reader: its environment, and whether the older word EXECUTE approves a close."""
+    """What depends on the reader: its environment, and whether the older word EXECUTE approves a close.
+
+    ``rehearses``: it is a dry run, which sends nothing and so may read what another one decided.
+    """
 
     mode: Mode
     execute_is_approval: bool = False
+    rehearses: bool = False
 
 
 Decoded: TypeAlias = Intent | Plan | Decision | NotAClose | Unreadable
@@ -197,7 +201,9 @@ def _why_not(
             return NotACloseReason.ENTRY
     if None in executed:
         raise DoubtError("executed is neither true nor false", "write executed as True or False")
-    return barred(entry, rules.mode) or (_not_approved(entry, decision, rules) if is_result else None)
+    return barred(entry, rules.mode, rehearses=rules.rehearses) or (
+        _not_approved(entry, decision, rules) if is_result else None
+    )
 
 
 def _not_approved(entry: Fields, decision: str, rules: CodecRules) -> NotACloseReason | None:

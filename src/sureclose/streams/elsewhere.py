@@ -22,11 +22,15 @@ class Bar(msgspec.Struct, frozen=True):
     seen: str
 
 
-def barred(entry: Fields, mode: Mode) -> Bar | None:
-    """Why an entry is not for ``mode``, which is the reader's; raises ``DoubtError`` where that can't be told."""
+def barred(entry: Fields, mode: Mode, *, rehearses: bool = False) -> Bar | None:
+    """Why an entry is not for ``mode``, which is the reader's; raises ``DoubtError`` where that can't be told.
+
+    A reader that only ``rehearses`` takes rehearsals as well.
+    """
     modes = {word for text in entry.every("mode") if (word := text.strip().lower())}
-    if rehearsal := modes & _DRY_RUN_WORDS:
+    if not rehearses and (rehearsal := modes & _DRY_RUN_WORDS):
         return Bar(DRY_RUN, _REAL, f"mode {min(rehearsal)}")
+    modes -= _DRY_RUN_WORDS
     if not modes <= _MODES:
         raise DoubtError(
             f"mode is {shown(min(modes - _MODES))}, which is no environment",
@@ -34,7 +38,7 @@ def barred(entry: Fields, mode: Mode) -> Bar | None:
         )
     if others := modes - {mode}:
         return Bar(OTHER_MODE, f"mode {mode}", f"mode {min(others)}")
-    return _rehearsed(entry)
+    return None if rehearses else _rehearsed(entry)
 
 
 def _rehearsed(entry: Fields) -> Bar | None:

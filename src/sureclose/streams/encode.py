@@ -118,6 +118,8 @@ def encode_report(
         cause=" ".join(map(str, cause)),
         cancelled=",".join(report.cancelled),
         left="unknown" if report.unlisted else ",".join(report.left),
+        would_send=report.would_send,
+        would_execute="True" if report.would_send else "",
     )
 
 

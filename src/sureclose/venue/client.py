@@ -77,13 +77,17 @@ class SignedClient:
         self._base = addresses(settings).rest
         self._observing = asyncio.Semaphore(_observers(settings))
         self._measuring = asyncio.Lock()
+        self.only_observes = False
+        """Whether every read gives way to those that close, whoever makes it."""
+        self.transport: type[Http] = Http
+        """What connections are made with when the client is opened."""
         self._order_http: Http | None = None
         self._read_http: Http | None = None
 
     async def __aenter__(self) -> Self:
         settings = self.settings
         headers = {"X-MBX-APIKEY": self.credentials.api_key.reveal()}
-        self._order_http = Http(
+        self._order_http = self.transport(
             self._base,
             headers={**headers, "Accept-Encoding": "identity"},
             # room for the clock and for the pings, so that no order waits for one of them
@@ -93,7 +97,7 @@ class SignedClient:
             total_timeout_ms=settings.order_timeout_ms,
             answer_limit=ORDER_ANSWER_LIMIT,
         )
-        self._read_http = Http(
+        self._read_http = self.transport(
             self._base,
             headers=headers,
             # room for those that observe, so that no read that closes waits for one of them
@@ -254,6 +258,8 @@ class SignedClient:
 
         Raises ``VenueError`` when the wait is too long, without waiting.
         """
+        if self.only_observes:
+            purpose = Purpose.OBSERVE
         left = self.settings.read_timeout_ms if purpose is Purpose.CLOSE else _TIDY_PATIENCE_MS
         async with AsyncExitStack() as stack:
             if purpose is Purpose.OBSERVE:
