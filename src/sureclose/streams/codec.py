@@ -14,7 +14,7 @@ from sureclose.domain.actions import Amount, AmountError, NotClosing, Trades, Un
 from sureclose.domain.events import Decision, EntryRef, Intent, Plan
 from sureclose.domain.times import CLOCK_TOLERANCE_MS, LONGEST_EXPIRY_MS, latest_meant
 from sureclose.domain.words import AgeSource, Mode, PositionSide, Verdict
-from sureclose.streams.encode import HANDOVER, SCHEMA
+from sureclose.streams.encode import HANDOVER, SCHEMA, SHADOW
 from sureclose.streams.fields import (
     ENTRY_ID,
     DoubtError,
@@ -101,6 +101,8 @@ def decode(
             return _LOST
         if stream in _INTENTS and entry.text(HANDOVER):
             return NotAClose(NotACloseReason.HANDOVER)
+        if entry.text(SHADOW):
+            return NotAClose(NotACloseReason.OTHER_STREAM)
         decision = actions.canonical(entry.text("decision"))
         word = _action_word(stream, entry)
         reason = _why_not(stream, entry, decision, word, rules)
