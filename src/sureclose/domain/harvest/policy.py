@@ -5,6 +5,7 @@ A policy is a pure function of its ``View``: no clock, no chance, no I/O, no mem
 goes through the same path as everybody's wish to close, which closes the smaller of what was proposed and what is there.
 """
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
@@ -20,7 +21,11 @@ from sureclose.domain.safety import Mark
 class Condition(StrEnum):
     """Why nothing can be decided of a position: a closed set, for each is a condition that people are shown."""
 
+    POSITION_FLAT = "position_flat"
+    """There is nothing to decide about (incident 89)."""
     POSITION_STALE = "position_stale"
+    POSITION_ABSURD = "position_absurd"
+    STOP_DISTANCE_ABSURD = "stop_distance_absurd"
     ENTRY_PRICE_ABSURD = "entry_price_absurd"
     MARK_MISSING = "mark_missing"
     MARK_STALE = "mark_stale"
@@ -62,6 +67,13 @@ class MarketState(msgspec.Struct, frozen=True, kw_only=True):
     sigma: float
     trend_strength: float
     at: int
+
+    def __post_init__(self) -> None:
+        shares = (self.p_trend, self.p_mr, self.p_chop, self.trend_strength)
+        if not all(0 <= share <= 1 for share in shares) or not 0 <= self.sigma < math.inf:
+            raise ValueError(f"no state of a market: {self}")
+        if abs(self.p_trend + self.p_mr + self.p_chop - 1) > 1e-6:
+            raise ValueError(f"the probabilities do not sum to 1: {self}")
 
 
 class EpisodeState(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,119 @@
+"""How a series of prices has moved, as probabilities: numpy, floats, and no price or quantity that goes into an order.
+
+The only file that imports numpy; ``market_state.py`` imports it when the first klines are judged, so that no other process
+carries it. numpy because the same few sums over some hundred klines of every symbol are one pass each there, and because its
+pairwise summation loses nothing on series of any scale.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Series: TypeAlias = NDArray[np.float64]
+
+HORIZON: Final = 8
+"""Klines over which a move may go on or come back. Lo and MacKinlay tabulate q = 2, 4, 8, 16; a fifteenth of the series is the
+most that their normal approximation is good for."""
+RECENT: Final = 24
+"""Klines that ``sigma`` and ``trend_strength`` are of: with klines of an hour, a day."""
+CHANCE: Final = 2.326
+"""Standard errors that chance explains: 1 % of a normal distribution lies beyond. What is below it is no evidence."""
+MOST: Final = 8.0
+"""Evidence beyond so many standard errors adds nothing."""
+LEAST_RETURNS: Final = 6 * HORIZON
+_NOISE: Final = 1e-9
+"""A spread of the returns below this part of the largest one is rounding, not movement."""
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    p_trend: float
+    p_mr: float
+    p_chop: float
+    sigma: float
+    trend_strength: float
+
+
+def statistics(prices: Sequence[Decimal]) -> Statistics:
+    """Of at least ``LEAST_RETURNS + 1`` closes, all finite and above zero, oldest first.
+
+    Prices that stand still show nothing: three thirds, sigma 0, trend strength 0.
+    """
+    closes: Series = np.array(prices, dtype=np.float64)
+    returns: Series = np.diff(np.log(closes))
+    recent = returns[-RECENT:]
+    p_trend, p_mr, p_chop = probabilities(returns)
+    return Statistics(
+        p_trend=p_trend,
+        p_mr=p_mr,
+        p_chop=p_chop,
+        sigma=_spread(recent),
+        trend_strength=efficiency(recent),
+    )
+
+
+def efficiency(returns: Series) -> float:
+    """|sum of returns| / sum of |returns|, Kaufman's efficiency ratio: 1 for a straight way, about 1 / sqrt(n) for chance.
+
+    Source: P. J. Kaufman, Smarter Trading, 1995. Standing still is no trend: 0.
+    """
+    way = np.abs(returns).sum()
+    return min(1.0, (np.abs(returns.sum()) / way).item()) if way > 0 else 0.0
+
+
+def probabilities(returns: Series) -> tuple[float, float, float]:
+    """Trend, mean reversion, chop: softmax of what speaks for each beyond chance.
+
+    Trend: moves go on over ``HORIZON`` klines, or there is a drift. Mean reversion: moves come back over ``HORIZON`` klines.
+    Chop: each kline takes back the one before. Without evidence each is a third, so a market that is only random
+    is no regime flip, whose threshold of p_trend lies at 0.3.
+    """
+    spread = _spread(returns)
+    if spread == 0.0:
+        drift = MOST if returns.any() else 0.0
+        goes_on = takes_back = 0.0
+    else:
+        drift = _beyond_chance(np.abs(returns.mean()).item() * len(returns) ** 0.5 / spread)
+        goes_on = variance_ratio(returns, HORIZON)
+        takes_back = variance_ratio(returns, 2)
+    evidence = np.array(
+        (max(_beyond_chance(goes_on), drift), _beyond_chance(-goes_on), _beyond_chance(-takes_back))
+    )
+    weights = np.exp(evidence - evidence.max())
+    p_trend, p_mr, p_chop = (weights / weights.sum()).tolist()
+    return p_trend, p_mr, p_chop
+
+
+def variance_ratio(returns: Series, horizon: int) -> float:
+    """How many standard errors the variance of ``horizon`` returns lies above ``horizon`` times that of one.
+
+    Zero for a random walk, above it where moves go on, below where they come back. The unbiased estimator of
+    overlapping sums, and its standard error for returns of changing variance: A. W. Lo, A. C. MacKinlay, Stock Market Prices Do
+    Not Follow Random Walks, Review of Financial Studies 1, 1988. The larger of that error and the one for constant variance counts, which bounds it below.
+    """
+    count = len(returns)
+    moves = returns - returns.mean()
+    squares = moves**2
+    total = squares.sum()
+    sums = np.convolve(moves, np.ones(horizon), "valid")
+    unbias = horizon * (count - horizon + 1) * (1 - horizon / count)
+    ratio = (sums**2).sum() / unbias / (total / (count - 1))
+    lags = np.arange(1, horizon)
+    shares = (2 * (horizon - lags) / horizon) ** 2
+    covariances = np.array([(squares[lag:] * squares[:-lag]).sum() for lag in lags]) / total**2
+    constant = 2 * (2 * horizon - 1) * (horizon - 1) / (3 * horizon * count)
+    error = np.sqrt(max((shares * covariances).sum(), constant))
+    return np.float64((ratio - 1) / error).item()
+
+
+def _spread(returns: Series) -> float:
+    """The standard deviation; 0 for what is only rounding."""
+    spread = returns.std(ddof=1).item()
+    return spread if spread > _NOISE * np.abs(returns).max() else 0.0
+
+
+def _beyond_chance(errors: float) -> float:
+    return min(max(errors - CHANCE, 0.0), MOST)
