@@ -154,8 +154,21 @@ async def test_the_same_intent_id_twice_closes_once(deployment: World) -> None:
     wish = f"mine-{token()}"
     first = await deployment.command("close", held.symbol, "--intent-id", wish, "--wait")
     second = await deployment.command("close", held.symbol, "--intent-id", wish, "--wait")
-    assert (first.code, second.code) == (0, 1), second
-    _one_line(second, wish, "asked for already")
+    assert (first.code, second.code) == (0, 0), second
+    assert "asked for at" in second.err
+    assert "FLAT" in second.out
+    judged(await deployment.exchange.records(), held)
+
+
+async def test_another_wish_under_the_same_intent_id_is_an_error_that_names_the_first(
+    deployment: World,
+) -> None:
+    held = await deployment.exchange.open()
+    wish = f"mine-{token()}"
+    first = await deployment.command("close", held.symbol, "--intent-id", wish, "--wait")
+    other = await deployment.command("close", held.symbol, "--intent-id", wish, "--fraction", "0.5")
+    assert (first.code, other.code) == (0, 1), other
+    _one_line(other, wish, "asked for already", held.symbol)
     judged(await deployment.exchange.records(), held)
 
 

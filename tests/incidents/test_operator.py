@@ -30,7 +30,7 @@ async def test_incident_101_a_close_that_returns_0_is_flat_at_the_venue(stage: S
     held = await stage.open()
     await stage.venue.fault("unknown_503_not_executed", held.symbol)
     done = await _close(stage, held.symbol)
-    assert (done.code, done.document["state"], done.document["outcome"]) == (0, "ended", "FLAT"), done
+    assert (done.code, done.document["state"], done.document["outcome"]) == (0, "flat", "FLAT"), done
     order = await stage.venue.closed_once(held)
     assert done.document["order_ids"] == str(order["orderId"])
 

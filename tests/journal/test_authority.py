@@ -1,4 +1,4 @@
-"""Grant, freeze and warrants as recorded: said once, and never over what is there already."""
+"""Grant and freeze as recorded: said once, and never over what is there already."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from sureclose.domain.authority import Authority, CantChange, Component, Ground,
 from sureclose.domain.market import Position
 from sureclose.domain.words import Mode
 from sureclose.journal import lease
-from sureclose.journal.authority import Changed, change, issue_warrant, standing
+from sureclose.journal.authority import Changed, change, standing
 from sureclose.services.authority.absence import absence
 from sureclose.services.authority.freezing import AuthorityDesk
 from sureclose.services.identity import producer
@@ -90,56 +90,6 @@ async def test_a_log_record_of_the_wrong_type_stops_a_change_before_it_writes(ba
     before = await bare.everything()
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         await authority_of(bare).begin(EXECUTION)
-    assert await bare.everything() == before
-
-
-async def warrant(desk: Desk, plan_id: str = "plan", ttl_ms: int = 60_000) -> str | None:
-    return await issue_warrant(
-        desk.wire,
-        desk.keys,
-        intent_id="intent",
-        plan_id=plan_id,
-        ttl_ms=ttl_ms,
-        events=f"{desk.prefix}authority.events",
-        event={"event": "WARRANT"},
-        intents=f"{desk.prefix}harvest.intent",
-        intent={"intent_id": "intent"},
-    )
-
-
-async def test_a_warrant_is_issued_once_and_its_intent_with_it(bare: Desk) -> None:
-    entry_id = await warrant(bare)
-    ((found, _),) = await bare.do("XRANGE", f"{bare.prefix}harvest.intent", "-", "+")
-    assert found.decode() == entry_id
-    before = await bare.everything()
-    assert await warrant(bare) is None
-    assert await warrant(bare, "another plan") is None
-    assert await bare.everything() == before
-    assert await bare.do("GET", bare.keys.warrant("intent")) == b"plan"
-
-
-async def test_a_warrant_expires_by_itself(bare: Desk) -> None:
-    assert await warrant(bare, ttl_ms=1) is not None
-    while await bare.do("EXISTS", bare.keys.warrant("intent")):
-        await asyncio.sleep(0)
-    assert await warrant(bare, ttl_ms=60_000) is not None
-    assert 0 < await bare.do("PTTL", bare.keys.warrant("intent")) <= 60_000
-
-
-@pytest.mark.parametrize("stream", ["authority.events", "harvest.intent"])
-async def test_a_warrant_that_can_not_be_said_is_not_given(bare: Desk, stream: str) -> None:
-    await bare.do("RPUSH", f"{bare.prefix}{stream}", "x")
-    before = await bare.everything()
-    with pytest.raises(ResponseError, match="WRONGTYPE"):
-        await warrant(bare)
-    assert await bare.everything() == before
-
-
-@pytest.mark.parametrize("ttl_ms", [0, -1])
-async def test_a_warrant_without_a_life_is_none(bare: Desk, ttl_ms: int) -> None:
-    before = await bare.everything()
-    with pytest.raises(ResponseError, match="invalid expire"):
-        await warrant(bare, ttl_ms=ttl_ms)
     assert await bare.everything() == before
 
 

@@ -11,13 +11,16 @@ import msgspec
 from sureclose.cli import exits
 from sureclose.cli.codes import Exit
 from sureclose.cli.options import Options
-from sureclose.cli.panic import agreed, follow
+from sureclose.cli.panic import agreed, close_and_tell
 from sureclose.cli.session import actor, opened
+from sureclose.domain.close_state import CloseState
 from sureclose.domain.market import Position
-from sureclose.domain.outcome import OutcomeKind
+from sureclose.domain.times import iso_ms
 from sureclose.domain.words import PositionSide
-from sureclose.operate.closing_all import Wish
-from sureclose.operate.human import Asked, News, Stage, ask_to_close, news_of
+from sureclose.operate.asking import Asked, CloseRequest, ask_to_close, need_executor
+from sureclose.operate.closes import CloseView
+from sureclose.operate.closing_all import Wish, line
+from sureclose.operate.following import Follower, follow, follower
 from sureclose.operate.session import Session
 
 
@@ -86,23 +89,27 @@ def close(
                 wish = Wish(actor=actor(), reason="sureclose close --all", fraction=fraction)
                 if held and not agreed(held, wish, yes=yes):
                     return exits.fail(Exit.ERROR, "nothing was closed; --yes closes without asking")
-                return await follow(session, held, wish, timeout, as_json=as_json)
-            try:
-                asked = await ask_to_close(
-                    session,
-                    symbol=symbol.upper() if symbol.isascii() else symbol,
-                    position_side=position_side,
-                    fraction=fraction,
-                    intent_id=intent_id or f"close-{secrets.token_hex(8)}",
-                    actor=actor(),
-                    reason="sureclose close",
-                )
-            except ValueError as error:
-                return exits.fail(Exit.ERROR, str(error))
-            if not wait:
-                _say(asked, None, as_json=as_json)
-                return Exit.DONE
-            return await _wait(session, asked, timeout, as_json=as_json)
+                return await close_and_tell(session, held, wish, timeout, as_json=as_json)
+            request = CloseRequest(
+                symbol=symbol,
+                position_side=position_side,
+                fraction=fraction,
+                intent_id=intent_id or f"close-{secrets.token_hex(8)}",
+                actor=actor(),
+                person=True,
+                door="cli",
+                reason="sureclose close",
+            )
+            await need_executor(session)
+            async with follower(session) as found:
+                try:
+                    asked = await ask_to_close(session, request)
+                except ValueError as error:
+                    return exits.fail(Exit.ERROR, str(error))
+                if not wait:
+                    _say(asked, None, as_json=as_json)
+                    return Exit.DONE
+                return await _wait(session, found, asked, timeout, as_json=as_json)
 
     exits.run(command)
 
@@ -114,17 +121,18 @@ async def _held(session: Session, side: PositionSide) -> list[Position]:
     return [one for one in found if wanted is None or (one.amount > 0) == (wanted > 0)]
 
 
-async def _wait(session: Session, asked: Asked, seconds: float, *, as_json: bool) -> Exit:
-    click.echo(f"plan {asked.plan_id}: intent {asked.entry_id} published", err=True)
+async def _wait(session: Session, found: Follower, asked: Asked, seconds: float, *, as_json: bool) -> Exit:
+    said = "published" if asked.fresh else f"asked for at {iso_ms(asked.record.at)} by {asked.record.actor}"
+    click.echo(f"plan {asked.plan_id}: intent {asked.entry_id} {said}", err=True)
     try:
         async with asyncio.timeout(seconds):
-            async for news in news_of(session, asked):
-                click.echo(f"plan {asked.plan_id}: {_line(news)}", err=True)
-                if news.stage in {Stage.ENDED, Stage.STOPPED}:
-                    _say(asked, news, as_json=as_json)
-                    if remedy := _WHAT_TO_DO.get(news.fields.get("reason", "")):
+            async for view in follow(session, found, asked):
+                click.echo(f"plan {asked.plan_id}: {line(view)}", err=True)
+                if view.final:
+                    _say(asked, view, as_json=as_json)
+                    if remedy := view.remedy or _WHAT_TO_DO.get(view.reason, ""):
                         click.echo(f"sureclose: {remedy}", err=True)
-                    return _code(news)
+                    return _code(view)
     except TimeoutError:
         pass
     return exits.fail(
@@ -133,25 +141,16 @@ async def _wait(session: Session, asked: Asked, seconds: float, *, as_json: bool
     )
 
 
-def _line(news: News) -> str:
-    if news.stage is Stage.ENDED:
-        reason = news.fields.get("reason")
-        return f"{news.fields.get('outcome')}" + (f" ({reason})" if reason else "")
-    return str(news.stage)
-
-
-def _code(news: News) -> Exit:
+def _code(view: CloseView) -> Exit:
     """0 is: confirmed flat, or reduced as asked."""
-    if news.stage is Stage.STOPPED:
-        return Exit.ERROR
-    outcome, reason = news.fields.get("outcome"), news.fields.get("reason", "")
-    if outcome in {OutcomeKind.FLAT, OutcomeKind.ALREADY_FLAT}:
-        return Exit.DONE
-    if reason in {"frozen", "not_authorised"}:
-        return Exit.NOT_AUTHORISED
-    if outcome == OutcomeKind.REDUCED:
-        return Exit.ERROR if reason else Exit.DONE
-    return Exit.UNKNOWN if outcome == OutcomeKind.PARKED else Exit.ERROR
+    match view.state:
+        case CloseState.FLAT:
+            return Exit.DONE
+        case CloseState.REDUCED if not view.reason:
+            return Exit.DONE
+        case CloseState.PARKED:
+            return Exit.UNKNOWN
+    return Exit.NOT_AUTHORISED if view.reason in {"frozen", "not_authorised"} else Exit.ERROR
 
 
 _WHAT_TO_DO = {
@@ -165,36 +164,24 @@ _WHAT_TO_DO = {
 }
 """For the reasons that a person can do something about."""
 
-_SHOWN = (
-    "symbol",
-    "outcome",
-    "reason",
-    "code",
-    "executed",
-    "filled_qty",
-    "avg_price",
-    "position_before",
-    "position_after",
-    "order_ids",
-    "client_order_ids",
-    "evidence",
-    "veto",
-)
 
-
-def _say(asked: Asked, news: News | None, *, as_json: bool) -> None:
-    known = {} if news is None else {name: news.fields[name] for name in _SHOWN if news.fields.get(name)}
-    state = "published" if news is None else str(news.stage)
+def _say(asked: Asked, view: CloseView | None, *, as_json: bool) -> None:
+    known = {} if view is None else msgspec.to_builtins(view)
     document = {
         "intent_id": asked.intent_id,
         "plan_id": asked.plan_id,
         "entry_id": asked.entry_id,
-        "state": state,
-        **known,
+        "state": "published",
+        **{name: _text(value) for name, value in known.items() if name not in {"id", "final"}},
     }
     if as_json:
-        exits.print_json(msgspec.to_builtins(document))
+        exits.print_json(document)
         return
     width = max(map(len, document))
     for name, value in document.items():
         click.echo(f"{name:<{width}}  {value}")
+
+
+def _text(value: Any) -> str:
+    """As the streams have it."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from sureclose.cli.codes import Exit
 from sureclose.config import ConfigError
+from sureclose.operate.asking import NoExecutor
 from sureclose.operate.host import HostFailed, NotRunning
-from sureclose.operate.human import NoExecutor
 from sureclose.services.http import HttpProblem
 from sureclose.streams.errors import LogAddressInvalid, LogProblem
 from sureclose.venue.errors import VenueError

@@ -38,12 +38,12 @@ def panic(options: Options, *, timeout: float, as_json: bool) -> None:
         async with opened(options, "panic", may_start=False) as session:
             held = await session.venue.positions()
             wish = Wish(actor=actor(), reason="sureclose panic", action=PANIC)
-            return await follow(session, held, wish, timeout, as_json=as_json)
+            return await close_and_tell(session, held, wish, timeout, as_json=as_json)
 
     exits.run(command)
 
 
-async def follow(
+async def close_and_tell(
     session: Session, held: Sequence[Position], wish: Wish, seconds: float, *, as_json: bool
 ) -> Exit:
     """Ask for all of them, follow them, and tell how each stands."""

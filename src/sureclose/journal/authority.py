@@ -1,4 +1,4 @@
-"""Grant, freeze and warrants as the log holds them; the gate reads the same keys."""
+"""Grant and freeze as the log holds them; the gate reads the same keys."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -11,7 +11,6 @@ from sureclose.streams.wire import Wire, hash_texts
 
 _standing = scripts.load("standing", fenced=False)
 _change = scripts.load("change")
-_warrant = scripts.load("warrant")
 
 
 class Changed(StrEnum):
@@ -58,30 +57,3 @@ async def change(
     reach(FaultPoint.AFTER_CHANGE)
     assert isinstance(reply, bytes)
     return Changed(reply.decode())
-
-
-async def issue_warrant(
-    wire: Wire,
-    keys: Keys,
-    *,
-    intent_id: str,
-    plan_id: str,
-    ttl_ms: int,
-    events: str,
-    event: dict[str, str],
-    intents: str,
-    intent: dict[str, str],
-) -> str | None:
-    """Record a person's right to one close and publish the intent with it, together.
-
-    Returns the intent's entry id, or ``None`` when a warrant for this intent exists already.
-    """
-    event_parts = [part for pair in event.items() for part in pair]
-    intent_parts = [part for pair in intent.items() for part in pair]
-    reply = await _warrant.call(
-        wire,
-        [keys.warrant(intent_id), events, intents],
-        [plan_id, ttl_ms, len(event_parts), *event_parts, *intent_parts],
-    )
-    assert isinstance(reply, bytes)
-    return reply.decode() or None

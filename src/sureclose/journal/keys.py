@@ -157,3 +157,12 @@ class Keys(msgspec.Struct, frozen=True):
     def warrant(self, intent_id: str) -> str:
         """A person's right to one close; holds the plan it is for and expires by itself."""
         return self._key(f"warrant:{intent_id}")
+
+    def asked(self, intent_id: str) -> str:
+        """Hash of a wish that came through a door: what was asked for, by whom, and the entry that says so."""
+        return self._key(f"asked:{intent_id}")
+
+    @property
+    def refused(self) -> str:
+        """Stream of the wishes that were refused before they became a close."""
+        return self._key("refused")

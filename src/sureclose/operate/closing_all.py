@@ -9,9 +9,11 @@ from typing import Final
 
 import msgspec
 
+from sureclose.domain.close_state import CloseState
 from sureclose.domain.market import Position
-from sureclose.domain.outcome import OutcomeKind
-from sureclose.operate.human import Asked, News, Stage, ask_to_close, news_of_all
+from sureclose.operate.asking import Asked, CloseRequest, ask_to_close, need_executor
+from sureclose.operate.closes import CloseView
+from sureclose.operate.following import Follower, follow_all, follower
 from sureclose.operate.session import Session
 from sureclose.venue.errors import VenueError
 
@@ -64,32 +66,50 @@ async def close_all(
 
     Raises ``NoExecutor`` before anything was asked for, ``RedisError``.
     """
-    token = secrets.token_hex(4)
-    asked: dict[str, tuple[Position, Asked]] = {}
-    for number, position in enumerate(held, 1):
-        one = await ask_to_close(
-            session,
+    await need_executor(session)
+    async with follower(session) as found:
+        asked = [
+            (position, await _ask(session, position, wish, f"all-{secrets.token_hex(6)}"))
+            for position in held
+        ]
+        for position, one in asked:
+            said(f"{position.symbol} {position.position_side} {position.amount:f}: plan {one.plan_id}")
+        views = await _followed(session, found, [one for _, one in asked], seconds, said)
+    left = await _left(session, said)
+    return tuple(_ended(position, one, views.get(one.plan_id), left, wish) for position, one in asked)
+
+
+async def _ask(session: Session, position: Position, wish: Wish, intent_id: str) -> Asked:
+    return await ask_to_close(
+        session,
+        CloseRequest(
             symbol=position.symbol,
             position_side=position.position_side,
             fraction=wish.fraction,
-            intent_id=f"all-{token}-{number}",
+            intent_id=intent_id,
             actor=wish.actor,
+            person=True,
+            door="cli",
             reason=wish.reason,
             action=wish.action,
-        )
-        asked[one.plan_id] = position, one
-        said(f"{position.symbol} {position.position_side} {position.amount:f}: plan {one.plan_id}")
-    news: dict[str, News] = {}
+        ),
+    )
+
+
+async def _followed(
+    session: Session, found: Follower, asked: Sequence[Asked], seconds: float, said: Progress
+) -> dict[str, CloseView]:
+    """The outcomes that came in time, by plan."""
+    views: dict[str, CloseView] = {}
     try:
         async with asyncio.timeout(seconds):
-            async for one, told in news_of_all(session, [one for _, one in asked.values()]):
-                if told.stage in {Stage.ENDED, Stage.STOPPED}:
-                    news[one.plan_id] = told
-                    said(f"{asked[one.plan_id][0].symbol}: {_line(told)}, {len(news)} of {len(asked)}")
+            async for one, view in follow_all(session, found, asked):
+                if view.final:
+                    views[one.plan_id] = view
+                    said(f"{view.symbol}: {line(view)}, {len(views)} of {len(asked)}")
     except TimeoutError:
-        said(f"{len(asked) - len(news)} have no outcome within {seconds:g} s; they go on")
-    left = await _left(session, said)
-    return tuple(_ended(position, one, news.get(one.plan_id), left, wish) for position, one in asked.values())
+        said(f"{len(asked) - len(views)} have no outcome within {seconds:g} s; they go on")
+    return views
 
 
 async def _left(session: Session, said: Progress) -> dict[tuple[str, str], Decimal] | None:
@@ -105,11 +125,10 @@ async def _left(session: Session, said: Progress) -> dict[tuple[str, str], Decim
 def _ended(
     position: Position,
     asked: Asked,
-    news: News | None,
+    view: CloseView | None,
     left: dict[tuple[str, str], Decimal] | None,
     wish: Wish,
 ) -> Ended:
-    fields = {} if news is None else news.fields
     now = None if left is None else left.get((position.symbol, str(position.position_side)), Decimal(0))
     return Ended(
         symbol=position.symbol,
@@ -117,28 +136,28 @@ def _ended(
         amount=f"{position.amount:f}",
         plan_id=asked.plan_id,
         intent_id=asked.intent_id,
-        state=_state(fields, now, wish, told=news is not None),
-        outcome=fields.get("outcome", fields.get("decision", "")),
-        reason=fields.get("reason", "") or fields.get("veto", ""),
+        state=_state(view, now, wish),
+        outcome="" if view is None else view.outcome or str(view.state),
+        reason="" if view is None else view.reason,
         left=None if now is None else f"{now:f}",
     )
 
 
-def _state(fields: dict[str, str], left: Decimal | None, wish: Wish, *, told: bool) -> State:
+def _state(view: CloseView | None, left: Decimal | None, wish: Wish) -> State:
     """Flat is the venue's word of after the close, and nothing else is."""
     if left is None:
         return State.UNKNOWN
     if not left:
         return State.FLAT
-    if not told:
+    if view is None:
         return State.WAITING
-    if fields.get("outcome") == OutcomeKind.PARKED:
+    if view.state is CloseState.PARKED:
         return State.UNKNOWN
-    as_asked = fields.get("outcome") == OutcomeKind.REDUCED and not fields.get("reason")
+    as_asked = view.state is CloseState.REDUCED and not view.reason
     return State.REDUCED if as_asked and wish.fraction < 1 else State.OPEN
 
 
-def _line(news: News) -> str:
-    reason = news.fields.get("reason") or news.fields.get("veto")
-    word = news.fields.get("outcome") or news.fields.get("decision") or str(news.stage)
-    return f"{word} ({reason})" if reason else word
+def line(view: CloseView) -> str:
+    """How far it is, and why."""
+    word = view.outcome or str(view.state)
+    return f"{word} ({view.reason})" if view.reason else word

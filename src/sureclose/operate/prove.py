@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,13 +9,23 @@ from redis.exceptions import RedisError
 
 from sureclose.domain import facts
 from sureclose.domain.events import EntryRef
-from sureclose.domain.market import OrderReport, Position, Trade
 from sureclose.domain.quantity import ZERO
-from sureclose.journal.chain import Loaded
+from sureclose.operate.asking import Asked, CloseRequest, NoExecutor, ask_to_close, need_executor, open_side
+from sureclose.operate.closes import CloseView
 from sureclose.operate.executor import Executor
-from sureclose.operate.human import Asked, NoExecutor, Stage, ask_to_close, news_of, open_side
+from sureclose.operate.following import Follower, follow, follower
 from sureclose.operate.leading import leading_path
 from sureclose.operate.paper_control import PaperControl
+from sureclose.operate.prove_readings import (
+    NotShown,
+    filled_and_average,
+    first_of,
+    hashes_of,
+    journal_of,
+    orders_of,
+    require_flat,
+    trades_of,
+)
 from sureclose.operate.session import Session
 from sureclose.operate.wiring import purposes
 from sureclose.services.pulse import Pulse, ask
@@ -41,11 +50,6 @@ NAMES = (
 
 Progress = Callable[[str], None]
 _Shown = TypeVar("_Shown")
-_Fact = TypeVar("_Fact", bound=facts.Fact)
-
-
-class NotShown(Exception):
-    """A fact that could not be shown; the message says what is missing."""
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +89,7 @@ class _Close(msgspec.Struct, frozen=True):
     symbol: str
     intents_before: int
     intents_after: int
-    ended: dict[str, str]
+    ended: CloseView
 
 
 async def prove(
@@ -155,36 +159,37 @@ def _proof(number: int, evidence: dict[str, Any] | NotShown, progress: Progress)
 
 
 async def _close(session: Session, order: Order, symbol: str, intent_id: str, progress: Progress) -> _Close:
-    before = await _length(session)
-    asked = await _ask(session, order, symbol, intent_id)
-    after = await _length(session)
-    ended = await _outcome(session, asked, progress)
+    async with follower(session) as found:
+        before = await _length(session)
+        asked = await _ask(session, order, symbol, intent_id)
+        after = await _length(session)
+        ended = await _outcome(session, found, asked, progress)
     return _Close(asked, symbol, before, after, ended)
 
 
 async def _ask(session: Session, order: Order, symbol: str, intent_id: str) -> Asked:
+    await need_executor(session)
     return await ask_to_close(
         session,
-        symbol=symbol,
-        position_side=await open_side(session, symbol),
-        fraction=Decimal(1),
-        intent_id=intent_id,
-        actor=order.actor,
-        reason="prove",
+        CloseRequest(
+            symbol=symbol,
+            position_side=await open_side(session, symbol),
+            intent_id=intent_id,
+            actor=order.actor,
+            person=True,
+            door="prove",
+            reason="prove",
+        ),
     )
 
 
-async def _outcome(session: Session, asked: Asked, progress: Progress) -> dict[str, str]:
+async def _outcome(session: Session, found: Follower, asked: Asked, progress: Progress) -> CloseView:
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            async for news in news_of(session, asked):
-                progress(f"plan {asked.plan_id[:12]} {news.stage}")
-                if news.stage is Stage.ENDED:
-                    return news.fields
-                if news.stage is Stage.STOPPED:
-                    raise NotShown(
-                        f"the apply layer said {news.fields.get('decision')}: {news.fields.get('veto')}"
-                    )
+            async for view in follow(session, found, asked):
+                progress(f"plan {asked.plan_id[:12]} {view.state}")
+                if view.final:
+                    return view
     except TimeoutError:
         raise NotShown(f"no outcome of plan {asked.plan_id} within {CLOSE_TIMEOUT_S:g} s") from None
     raise NotShown("the streams ended")
@@ -212,8 +217,8 @@ async def _generated(session: Session, close: _Close) -> dict[str, Any]:
 
 
 async def _consumed(session: Session, close: _Close) -> dict[str, Any]:
-    loaded = await _journal(session, close.asked.plan_id)
-    admitted = _only(loaded, facts.Admitted)
+    loaded = await journal_of(session, close.asked.plan_id)
+    admitted = first_of(loaded, facts.Admitted)
     refs = [*admitted.decision.cause, admitted.entry]
     path = await leading_path(session)
     groups = [one.group for one in purposes(session, path) if one.needed]
@@ -243,8 +248,8 @@ async def _read_by(session: Session, ref: EntryRef, group: str) -> dict[str, Any
 
 
 async def _placed(session: Session, close: _Close) -> dict[str, Any]:
-    loaded = await _journal(session, close.asked.plan_id)
-    orders = await _orders(session, close.symbol, loaded)
+    loaded = await journal_of(session, close.asked.plan_id)
+    orders = await orders_of(session, close.symbol, loaded)
     if not orders:
         raise NotShown("the venue has no order of this plan")
     return {
@@ -260,18 +265,18 @@ async def _placed(session: Session, close: _Close) -> dict[str, Any]:
             }
             for order in orders
         ],
-        "records": _hashes(loaded, facts.Sending),
+        "records": hashes_of(loaded, facts.Sending),
     }
 
 
 async def _confirmed(session: Session, close: _Close) -> dict[str, Any]:
-    loaded = await _journal(session, close.asked.plan_id)
-    orders = await _orders(session, close.symbol, loaded)
-    trades = await _trades(session, close.symbol, orders)
+    loaded = await journal_of(session, close.asked.plan_id)
+    orders = await orders_of(session, close.symbol, loaded)
+    trades = await trades_of(session, close.symbol, orders)
     filled = [order for order in orders if order.executed_qty]
     if not filled or any(order.status != "FILLED" for order in filled):
         raise NotShown(f"the venue says {[order.status for order in orders]}")
-    quantity, average = _sum(trades)
+    quantity, average = filled_and_average(trades)
     if quantity != sum((order.executed_qty for order in filled), ZERO):
         raise NotShown(f"the trades sum to {quantity}, the orders to other than that")
     return {
@@ -280,18 +285,18 @@ async def _confirmed(session: Session, close: _Close) -> dict[str, Any]:
         "quantity": quantity,
         "average_price": average,
         "trade_ids": [trade.trade_id for trade in trades],
-        "executed": close.ended.get("executed"),
-        "outcome": close.ended.get("outcome"),
-        "records": _hashes(loaded, facts.Filled),
+        "executed": close.ended.executed,
+        "outcome": close.ended.outcome,
+        "records": hashes_of(loaded, facts.Filled),
     }
 
 
 async def _flat(session: Session, close: _Close) -> dict[str, Any]:
-    loaded = await _journal(session, close.asked.plan_id)
-    sized = _only(loaded, facts.Sized)
-    trades = await _trades(session, close.symbol, await _orders(session, close.symbol, loaded))
+    loaded = await journal_of(session, close.asked.plan_id)
+    sized = first_of(loaded, facts.Sized)
+    trades = await trades_of(session, close.symbol, await orders_of(session, close.symbol, loaded))
     position = await session.venue.position(close.symbol, sized.position.position_side)
-    _require_flat(position, trades)
+    require_flat(position, trades)
     return {
         "plan_id": close.asked.plan_id,
         "position_before": sized.position.amount,
@@ -299,7 +304,7 @@ async def _flat(session: Session, close: _Close) -> dict[str, Any]:
         "read_requested_at": position.requested_at,
         "last_fill_at": max((trade.time for trade in trades), default=0),
         "update_time": position.update_time,
-        "records": [*_hashes(loaded, facts.Sized), *_hashes(loaded, facts.Ended)],
+        "records": [*hashes_of(loaded, facts.Sized), *hashes_of(loaded, facts.Ended)],
     }
 
 
@@ -318,27 +323,28 @@ async def _survives(
     if control is not None:
         await control.keep_quiet(symbol, MID_SEND_MS)
     before = await ask(session.wire, session.keys)
-    asked = await _ask(session, order, symbol, intent_id)
-    outcome = asyncio.create_task(_outcome(session, asked, progress))
-    try:
-        sending = await _in_mid_send(session, asked.plan_id, outcome)
-        progress(f"killing the executor while {sending.client_order_id} is on its way")
-        killed_at = session.clock.now()
-        await executor.kill_and_restart()
-        ended = await outcome
-    finally:
-        outcome.cancel()
+    async with follower(session) as found:
+        asked = await _ask(session, order, symbol, intent_id)
+        outcome = asyncio.create_task(_outcome(session, found, asked, progress))
+        try:
+            sending = await _in_mid_send(session, asked.plan_id, outcome)
+            progress(f"killing the executor while {sending.client_order_id} is on its way")
+            killed_at = session.clock.now()
+            await executor.kill_and_restart()
+            ended = await outcome
+        finally:
+            outcome.cancel()
     back_ms = session.clock.now() - killed_at
     pulse = await _new_pulse(session, before, killed_at)
-    loaded = await _journal(session, asked.plan_id)
-    orders = await _orders(session, symbol, loaded)
+    loaded = await journal_of(session, asked.plan_id)
+    orders = await orders_of(session, symbol, loaded)
     effective = [placed for placed in orders if placed.executed_qty]
     if len(effective) != 1:
         raise NotShown(f"{len(effective)} orders of this plan had an effect, and it must be one")
-    trades = await _trades(session, symbol, orders)
+    trades = await trades_of(session, symbol, orders)
     sized = next(fact for fact in reversed(loaded.facts) if isinstance(fact, facts.Sized))
     position = await session.venue.position(symbol, sized.position.position_side)
-    _require_flat(position, trades)
+    require_flat(position, trades)
     # From before the kill, so that the start of the interpreter counts as well.
     first_read_ms = pulse.first_read_at - killed_at
     if first_read_ms >= RESTART_LIMIT_MS:
@@ -352,29 +358,27 @@ async def _survives(
         "killed_after": "SENDING was durable and no answer was recorded",
         "start_to_first_entry_read_ms": first_read_ms,
         "kill_to_flat_ms": back_ms,
-        "outcome": ended.get("outcome"),
+        "outcome": ended.outcome,
         "effective_orders": [placed.client_order_id for placed in effective],
         "position_after": position.amount,
         "epoch_before": None if before is None else before.epoch,
         "epoch_after": pulse.epoch,
         "records": [
-            *_hashes(loaded, facts.Sending),
-            *_hashes(loaded, facts.Resumed),
-            *_hashes(loaded, facts.Ended),
+            *hashes_of(loaded, facts.Sending),
+            *hashes_of(loaded, facts.Resumed),
+            *hashes_of(loaded, facts.Ended),
         ],
     }
 
 
-async def _in_mid_send(
-    session: Session, plan_id: str, outcome: asyncio.Task[dict[str, str]]
-) -> facts.Sending:
+async def _in_mid_send(session: Session, plan_id: str, outcome: asyncio.Task[CloseView]) -> facts.Sending:
     """The SENDING record as soon as it is durable; raises when the close ended before it could be seen."""
     while not outcome.done():
         loaded = await session.journal.load(plan_id)
         if loaded is not None and isinstance(loaded.facts[-1], facts.Sending):
             return loaded.facts[-1]
         await asyncio.sleep(0.005)
-    raise NotShown(f"the close ended before it could be interrupted: {outcome.result().get('outcome')}")
+    raise NotShown(f"the close ended before it could be interrupted: {outcome.result().outcome}")
 
 
 async def _new_pulse(session: Session, before: Pulse | None, killed_at: int) -> Pulse:
@@ -392,54 +396,3 @@ async def _new_pulse(session: Session, before: Pulse | None, killed_at: int) -> 
                 else "no new executor reported after the kill"
             )
         await asyncio.sleep(PULSE_POLL_S)
-
-
-# Readings ----------------------------------------------------------------------------------------------------------
-
-
-async def _journal(session: Session, plan_id: str) -> Loaded:
-    loaded = await session.journal.load(plan_id)
-    if loaded is None:
-        raise NotShown(f"the journal does not know plan {plan_id}")
-    return loaded
-
-
-async def _orders(session: Session, symbol: str, loaded: Loaded) -> list[OrderReport]:
-    """The venue's word on every attempt that the journal knows."""
-    found = [
-        await session.venue.order(symbol, fact.client_order_id)
-        for fact in loaded.facts
-        if isinstance(fact, facts.Sending)
-    ]
-    return [order for order in found if order is not None]
-
-
-async def _trades(session: Session, symbol: str, orders: list[OrderReport]) -> list[Trade]:
-    return [
-        trade for order in orders for trade in await session.venue.trades_of_order(symbol, order.order_id)
-    ]
-
-
-def _sum(trades: list[Trade]) -> tuple[Decimal, Decimal]:
-    quantity = sum((trade.quantity for trade in trades), ZERO)
-    value = sum((trade.quantity * trade.price for trade in trades), ZERO)
-    return quantity, value / quantity if quantity else ZERO
-
-
-def _require_flat(position: Position, trades: list[Trade]) -> None:
-    if position.amount:
-        raise NotShown(f"the position is {position.amount}")
-    if any(trade.time > position.update_time for trade in trades):
-        raise NotShown("the position was read as it was before the fill")
-
-
-def _only(loaded: Loaded, kind: type[_Fact]) -> _Fact:
-    found = [fact for fact in loaded.facts if isinstance(fact, kind)]
-    if not found:
-        raise NotShown(f"the journal has no {kind.__name__} record of this plan")
-    return found[0]
-
-
-def _hashes(loaded: Loaded, kind: type[facts.Fact]) -> list[str]:
-    """The hashes of the journal's records of a kind: what the evidence rests on."""
-    return [hash_ for fact, hash_ in zip(loaded.facts, loaded.hashes, strict=True) if isinstance(fact, kind)]

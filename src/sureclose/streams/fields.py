@@ -29,7 +29,7 @@ _DEEPEST_WRAPPING: Final = 4
 _LONGEST_SYMBOL: Final = 40
 _LONGEST_NUMBER: Final = 128
 """More than the plain form of any number within the exponents below, so that what was read can be read again."""
-_LARGEST_EXPONENT: Final = 30
+LARGEST_EXPONENT: Final = 30
 _SMALLEST_EXPONENT: Final = -64
 _UNDECODED: Final = "surrogateescape"
 """What is no UTF-8 survives as lone surrogates, which no rule takes for a symbol, a number or a word."""
@@ -302,7 +302,7 @@ def number_of(name: str, text: str) -> Decimal:
         number = Decimal(stripped)
         exponent = number.as_tuple().exponent
         assert isinstance(exponent, int)  # the pattern admits no NaN and no infinity
-        if exponent >= _SMALLEST_EXPONENT and number.adjusted() <= _LARGEST_EXPONENT:
+        if exponent >= _SMALLEST_EXPONENT and number.adjusted() <= LARGEST_EXPONENT:
             return number
     raise DoubtError(f"{name} is {shown(text)}, which is no number", f"write {name} as a plain decimal")
 
