@@ -1,4 +1,4 @@
-"""What is open in the account, at which mark price and since when: read at intervals, and told by the streams in between."""
+"""What is open in the account and at which mark price: read at intervals, and told by the streams in between."""
 
 import asyncio
 from collections.abc import Callable
@@ -43,15 +43,24 @@ class Account(Protocol):
     async def trades_since(self, symbol: str, start_time: int, purpose: Purpose) -> list[Trade]: ...
 
 
-class _Known(msgspec.Struct, frozen=True):
-    """An episode, and the position that it was worked out for."""
+class Opening(msgspec.Struct, frozen=True):
+    """When a position left zero, and the trades that say so: all of its symbol from ``since`` on, venue milliseconds."""
 
-    position: Position
-    since: Episode | Unclear
+    found: Episode | Unclear
+    trades: list[Trade]
+    since: int
 
-    def is_of(self, position: Position) -> bool:
-        known = self.position
-        return (known.amount, known.update_time) == (position.amount, position.update_time)
+
+async def look_back(account: Account, position: Position) -> Opening:
+    """Read its trades as far back as it takes; raises ``VenueError``."""
+    opening = Opening(Unclear("not looked at", passing=True), [], 0)
+    for reach in (_FIRST_LOOK_MS, _WHOLE_MS):
+        now = account.clock.earliest()
+        trades = await account.trades_since(position.symbol, now - reach, Purpose.OBSERVE)
+        opening = Opening(episode(position, trades, now), trades, now - reach)
+        if isinstance(opening.found, Episode) and opening.found.exact:
+            break
+    return opening
 
 
 class Sight:
@@ -70,7 +79,6 @@ class Sight:
         self._positions: tuple[Position, ...] = ()
         self._told: dict[str, Mark] = {}
         self._read: dict[str, Mark] = {}
-        self._episodes: dict[tuple[str, str], _Known] = {}
         self._news = asyncio.Event()
         self._generation = 0
 
@@ -170,13 +178,9 @@ class Sight:
         for marks in (self._told, self._read):
             for symbol in marks.keys() - self.symbols:
                 del marks[symbol]
-        open_now = {(position.symbol, position.position_side) for position in held}
-        self._episodes = {key: known for key, known in self._episodes.items() if key in open_now}
-        if not held:
-            return
-        await self._look_at_prices(generation)
-        for position in held:
-            await self._look_back(position)
+        if held:
+            await self._look_at_prices(generation)
+        await self._look_further(generation)
 
     async def _look_at_prices(self, generation: int) -> None:
         try:
@@ -184,45 +188,11 @@ class Sight:
             if generation == self._generation:
                 for symbol in self.symbols & marks.keys():
                     _keep(self._read, symbol, marks[symbol])
-            await self._look_further(generation)
         except VenueError as error:
             log.warning("prices_unread", error=str(error))
 
     async def _look_further(self, generation: int) -> None:
-        """What else is read each time; may raise ``VenueError``."""
-
-    async def _look_back(self, position: Position) -> None:
-        """The age of its episode, worked out anew only when it changed: until then it can only grow."""
-        key = (position.symbol, str(position.position_side))
-        known = self._episodes.get(key)
-        if known is not None and known.is_of(position) and not _open(known.since):
-            return
-        try:
-            since = await self._since(position)
-        except VenueError as error:
-            since = Unclear(f"its trades can't be read: {error}", passing=True)
-        self._episodes[key] = _Known(position, since)
-
-    async def _since(self, position: Position) -> Episode | Unclear:
-        since: Episode | Unclear = Unclear("not looked at", passing=True)
-        for reach in (_FIRST_LOOK_MS, _WHOLE_MS):
-            now = self._account.clock.earliest()
-            trades = await self._account.trades_since(position.symbol, now - reach, Purpose.OBSERVE)
-            since = episode(position, trades, now)
-            if isinstance(since, Episode) and since.exact:
-                break
-        return since
-
-    def since(self, position: Position) -> Episode | Unclear:
-        """When its episode began, as far as that was worked out for it as it is now."""
-        known = self._episodes.get((position.symbol, str(position.position_side)))
-        if known is None or not known.is_of(position):
-            return Unclear("its trades have not been read yet", passing=True)
-        return known.since
-
-
-def _open(since: Episode | Unclear) -> bool:
-    return isinstance(since, Unclear) and since.passing
+        """What else is read each time; fails for itself."""
 
 
 def _keep(marks: dict[str, Mark], symbol: str, mark: Mark) -> None:
