@@ -23,6 +23,7 @@ from sureclose.services.settings import (
     JournalSettings,
     StreamSettings,
 )
+from sureclose.services.settings_harvest import HarvestSettings
 from sureclose.streams.address import masked
 from sureclose.streams.connection import LogSettings
 from sureclose.streams.names import StreamName
@@ -64,6 +65,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     venue: VenueSettings = VenueSettings()
     execution: ExecutionSettings = ExecutionSettings()
     harvest_brain: HarvestBrainSettings = HarvestBrainSettings()
+    harvest: HarvestSettings = HarvestSettings()
     authority: AuthoritySettings = AuthoritySettings()
     journal: JournalSettings = JournalSettings()
     http: HttpSettings = HttpSettings()

@@ -31,6 +31,15 @@ _REMARKS: Final = {
     "execution.max_age_s": "how old an approval without expires_at may be when it is taken in",
     "harvest_brain": "PATH 1A.",
     "harvest_brain.executor": "engine, or execution_service: approvals are handed over to it on trade.intent",
+    "harvest": "What harvest decides by (docs/harvest.md).",
+    "harvest.policy": "a name of the entry-point group sureclose.policies",
+    "harvest.shadow": "policies whose proposals are only published to the shadow stream",
+    "harvest.stop_distance": "one R as a share of the entry price",
+    "harvest.stop_distances": "where it is known, e.g. { BTCUSDT = 0.01 }",
+    "harvest.cost_bps": "basis points of the entry price that opening and closing cost",
+    "harvest.hard_loss": "in R: at so much loss all is closed",
+    "harvest.max_age_h": "hours at which all is closed",
+    "harvest.kline_interval": "1m, 5m, 15m, 30m, 1h or 4h; the kill score's thresholds are meant for 1h",
     "authority": "When a controller has stopped proving itself, and what evidence counts.",
     "authority.absence_s": "seconds without a valid lease after which the account is frozen",
     "authority.map_file": "the authority map document, rewritten by each audit that passes",
@@ -67,7 +76,10 @@ def template() -> str:
 
 
 def _toml(value: Any) -> str:
-    """The values of a configuration are texts, numbers, booleans and lists of texts: JSON writes them as TOML does."""
+    """Texts, numbers, booleans and lists of texts, which JSON writes as TOML does, and tables of these by name."""
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{json.dumps(key)} = {_toml(one)}" for key, one in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
     return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
