@@ -13,8 +13,6 @@ from sureclose.venue.errors import VenueUnreachable
 from sureclose.venue.port import Purpose
 from sureclose.venue.schemas import PremiumRow
 
-INTERVAL: Final = "1m"
-MINUTE_MS: Final = 60_000
 _FIELDS: Final = 7
 """Of a candle that are read; the venue sends twelve."""
 
@@ -30,14 +28,14 @@ class MarketReads:
         body = await self._client.unsigned("GET", PREMIUM_INDEX, Purpose.OBSERVE)
         return {row.symbol: row.mark() for row in decode(list[PremiumRow], body, PREMIUM_INDEX.path)}
 
-    async def klines(self, symbol: str, limit: int) -> list[Kline]:
-        """The last so many candles of a minute, oldest first; the newest may not be over.
+    async def klines(self, symbol: str, interval: str, limit: int) -> list[Kline]:
+        """The last so many candles, oldest first; the newest may not be over.
 
-        GET /fapi/v1/klines, which doesn't say of which symbol an answer is: it stands in the request alone. Candles that are
-        out of order, of another length or without a price are no answer.
+        GET /fapi/v1/klines, which doesn't say of which symbol an answer is: it stands in the request alone. What is out of
+        order or has no price is no answer.
         """
         endpoint = klines_endpoint(limit)
-        query = urlencode({"symbol": symbol, "interval": INTERVAL, "limit": limit})
+        query = urlencode({"symbol": symbol, "interval": interval, "limit": limit})
         body = await self._client.unsigned("GET", endpoint, Purpose.OBSERVE, query)
         rows = decode(list[list[Any]], body, endpoint.path)
         try:
@@ -55,7 +53,7 @@ def _kline(row: list[Any]) -> Kline:
     if len(row) < _FIELDS:
         raise ValueError(f"it has {len(row)} fields")
     opened_at, closes_at = row[0], row[6]
-    if type(opened_at) is not int or closes_at != opened_at + MINUTE_MS - 1:
+    if type(opened_at) is not int or type(closes_at) is not int or closes_at <= opened_at:
         raise ValueError(f"it opens at {opened_at} and closes at {closes_at}")
     opened, high, low, close = (_price(text) for text in row[1:5])
     if not low <= min(opened, close) or not max(opened, close) <= high:

@@ -374,9 +374,9 @@ class BinanceRest:
         """The mark price of every symbol, with the venue's own time of each."""
         return await self._market.marks()
 
-    async def klines(self, symbol: str, limit: int) -> list[Kline]:
-        """The last so many candles of a minute, oldest first; the newest may not be over."""
-        return await self._market.klines(symbol, limit)
+    async def klines(self, symbol: str, interval: str, limit: int) -> list[Kline]:
+        """The last so many candles, oldest first; the newest may not be over."""
+        return await self._market.klines(symbol, interval, limit)
 
     async def margin(self) -> Margin:
         """The account's maintenance margin and margin balance."""

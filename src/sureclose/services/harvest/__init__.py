@@ -1,0 +1,1 @@
+"""The deciding side: what harvest watches, whom it asks, and what it publishes."""
