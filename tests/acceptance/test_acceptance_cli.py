@@ -63,6 +63,7 @@ COMMANDS: Final = (
     "freeze",
     "unfreeze",
     "safety",
+    "harvest",
     "backlog",
     "doctor",
     "new-config",

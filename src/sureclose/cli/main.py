@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "audit": "sureclose.cli.audit:audit",
     "authority": "sureclose.cli.authority:authority",
     "safety": "sureclose.cli.safety:safety",
+    "harvest": "sureclose.cli.harvest:harvest",
     "freeze": "sureclose.cli.freezing:freeze",
     "unfreeze": "sureclose.cli.freezing:unfreeze",
     "backlog": "sureclose.cli.backlog:backlog",
