@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from sureclose.domain.words import Mode
 from sureclose.operate.executing import Executors
 from sureclose.operate.handing import handing_over
+from sureclose.operate.harvest_role import HarvestRole
 from sureclose.operate.safety_role import SafetyRole
 from sureclose.operate.session import Session
 from sureclose.operate.watching import Watching
@@ -84,6 +85,7 @@ class Process:
         self._executors: Executors | None = None
         self._hand_over: HandOver | None = None
         self._safety: SafetyRole | None = None
+        self._harvest: HarvestRole | None = None
         self._lags: dict[str, int | None] = {}
         self._worker = identity.worker()
         self._probe = WriteProbe(
@@ -164,8 +166,13 @@ class Process:
         if self._safety is not None:
             found = self._vitals(stages, [*answers, *self._safety.answers()])
             return msgspec.structs.replace(found, **self._safety.vitals())
+        if self._harvest is not None:
+            answers += self._harvest.answers()
         if executors is None:
-            return self._vitals(stages, answers)
+            found = self._vitals(stages, answers)
+            return (
+                found if self._harvest is None else msgspec.structs.replace(found, **self._harvest.vitals())
+            )
         engine = executors.engine
         found = self._vitals(stages | executors.stages(), [*answers, *executors.answers()])
         return msgspec.structs.replace(
@@ -267,6 +274,20 @@ class Process:
         if Role.SAFETY in self._roles:
             self._safeguard()
         await self._execute()
+        if Role.HARVEST in self._roles:
+            self._decide()
+
+    def _decide(self) -> None:
+        self._harvest = HarvestRole(
+            self._session,
+            alarms=self._alarms,
+            worker=self._worker,
+            started_at=self._started_at,
+            stop=self._stop,
+            listening=None if self._executors is None else self._executors.listening,
+        )
+        for name, work in self._harvest.tasks():
+            self._supervisor.spawn(name, work)
 
     def _safeguard(self) -> None:
         self._safety = SafetyRole(

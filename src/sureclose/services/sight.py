@@ -29,7 +29,7 @@ SOON_S: Final = 1.0
 """The least time between two reads, however much the stream tells."""
 _FIRST_LOOK_MS: Final = AGE_MS + 3_600_000
 """How far back the trades of a position are read first: what opened later than that decides the rule of age."""
-_WHOLE_MS: Final = 89 * 86_400_000
+WHOLE_MS: Final = 89 * 86_400_000
 """How far back they are read when that does not reach its opening: a day less than the venue shows them for."""
 
 
@@ -54,7 +54,7 @@ class Opening(msgspec.Struct, frozen=True):
 async def look_back(account: Account, position: Position) -> Opening:
     """Read its trades as far back as it takes; raises ``VenueError``."""
     opening = Opening(Unclear("not looked at", passing=True), [], 0)
-    for reach in (_FIRST_LOOK_MS, _WHOLE_MS):
+    for reach in (_FIRST_LOOK_MS, WHOLE_MS):
         now = account.clock.earliest()
         trades = await account.trades_since(position.symbol, now - reach, Purpose.OBSERVE)
         opening = Opening(episode(position, trades, now), trades, now - reach)
@@ -81,6 +81,8 @@ class Sight:
         self._read: dict[str, Mark] = {}
         self._news = asyncio.Event()
         self._generation = 0
+        self.listeners: list[Callable[[], None]] = []
+        """Told of each read that succeeded."""
 
     @property
     def symbols(self) -> frozenset[str]:
@@ -181,6 +183,8 @@ class Sight:
         if held:
             await self._look_at_prices(generation)
         await self._look_further(generation)
+        for told in self.listeners:
+            told()
 
     async def _look_at_prices(self, generation: int) -> None:
         try:
