@@ -5,7 +5,7 @@ that a policy that looks at a clock is found out at any time of the day.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from types import FrameType
@@ -73,10 +73,10 @@ class _Asked(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def check(policy: Policy, steady: Callable[[], float]) -> list[Finding]:
+def check(policy: Policy, steady: Callable[[], float], views: Sequence[View] | None = None) -> list[Finding]:
     """What the policy breaks, one finding a clause, in their order; none is as it should be. ``steady`` gives seconds."""
     found: dict[Clause, Finding] = {}
-    for clause, what, view in _broken(policy, steady):
+    for clause, what, view in _broken(policy, steady, samples() if views is None else views):
         first = found.get(clause)
         shown = "" if view is None else _shown(view)
         found[clause] = (
@@ -87,11 +87,12 @@ def check(policy: Policy, steady: Callable[[], float]) -> list[Finding]:
     return [found[clause] for clause in Clause if clause in found]
 
 
-def _broken(policy: Policy, steady: Callable[[], float]) -> Iterator[tuple[Clause, str, View | None]]:
+def _broken(
+    policy: Policy, steady: Callable[[], float], views: Sequence[View]
+) -> Iterator[tuple[Clause, str, View | None]]:
     name = getattr(policy, "name", None)
     if not isinstance(name, str) or NAME.fullmatch(name) is None:
         yield Clause.NAME, f"it is called {name!r}", None
-    views = samples()
     answers: list[Any] = []
     for view in views:
         asked = _ask(policy, view, steady)
@@ -119,12 +120,11 @@ def _varied(
 ) -> Iterator[tuple[Clause, str]]:
     """What an answer has to do with those to views that differ in one thing."""
     if view.mark is None:
-        other = _ask(policy, _repriced(view), steady).answer
-        if other != answer:
-            yield (
-                Clause.INVENTS,
-                f"the mark is not known, and other prices of the position make {_told(other)} of {_told(answer)}",
-            )
+        for other in (_ask(policy, one, steady).answer for one in _repriced(view)):
+            if other != answer:
+                what = f"the mark is not known, and other prices of the position make {_told(other)} of {_told(answer)}"
+                yield Clause.INVENTS, what
+                break
     if not isinstance(answer, Proposal):
         return
     if view.mark is None and view.market is None and view.episode.opened_at is None:
@@ -163,10 +163,12 @@ def _halved(view: View) -> View:
     return msgspec.structs.replace(view, position=half)
 
 
-def _repriced(view: View) -> View:
-    prices = (view.position.entry_price * 3, view.position.mark_price * 3)
-    other = msgspec.structs.replace(view.position, entry_price=prices[0], mark_price=prices[1])
-    return msgspec.structs.replace(view, position=other)
+def _repriced(view: View) -> Iterator[View]:
+    """Other prices in the row of the position: a gain, a loss, and another scale. A policy that needs a mark sees none in them."""
+    row = view.position
+    for entry, mark in ((1, 3), (3, 1), (3, 3)):
+        prices = {"entry_price": row.entry_price * entry, "mark_price": row.mark_price * mark}
+        yield msgspec.structs.replace(view, position=msgspec.structs.replace(row, **prices))
 
 
 def _wish(proposal: Proposal) -> tuple[Any, ...]:

@@ -30,40 +30,27 @@ def view_of(
     nothing = _nothing_to_see(position, episode, now, stop_distance, limits)
     if nothing is not None:
         return nothing
-    doubts: list[NoDecision] = []
-    market = _market(klines, now, doubts)
+    market = market_state(klines, now)
+    strange = None
     doubt = doubt_of_mark(mark, position, now, limits)
-    if doubt is None and market is not None and mark is not None:
+    if doubt is None and mark is not None and isinstance(market, MarketState):
         strange = doubt_of_close(klines[-1].close, mark, limits)
-        if strange is not None:
-            market = None
-            doubts.append(strange)
-            if not vouched(position):
-                doubt = NoDecision(
-                    Condition.MARK_ABSURD, f"{strange.why}; nothing says which of them is right"
-                )
+    if strange is not None:
+        market = strange
+        if not vouched(position):
+            doubt = NoDecision(Condition.MARK_ABSURD, f"{strange.why}; nothing says which of them is right")
     doubt = doubt or doubt_of_entry(position, mark, limits)
-    if doubt is not None:
-        mark = None
-        doubts.append(doubt)
+    doubts = (doubt, market if isinstance(market, NoDecision) else None)
     return View(
         position=position,
-        mark=mark,
-        market=market,
+        mark=mark if doubt is None else None,
+        market=market if isinstance(market, MarketState) else None,
         episode=episode,
         now=now,
         stop_distance=stop_distance,
         limits=limits,
-        doubts=tuple(doubts),
+        doubts=tuple(one for one in doubts if one is not None),
     )
-
-
-def _market(klines: Sequence[Kline], now: int, doubts: list[NoDecision]) -> MarketState | None:
-    found = market_state(klines, now)
-    if isinstance(found, MarketState):
-        return found
-    doubts.append(found)
-    return None
 
 
 def _nothing_to_see(

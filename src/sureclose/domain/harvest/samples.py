@@ -68,7 +68,7 @@ def _view(
             position_side=PositionSide.BOTH,
             amount=amount,
             entry_price=entry,
-            mark_price=Decimal(0) if mark is None else mark.price,
+            mark_price=entry if mark is None else mark.price,
             update_time=NOW - HOUR_MS,
             requested_at=NOW - 200,
         ),
