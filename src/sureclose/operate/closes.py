@@ -16,11 +16,15 @@ from sureclose.journal.checking.stored import STATES
 from sureclose.journal.refusals import refusals
 from sureclose.operate.session import Session
 from sureclose.streams.names import StreamName
-from sureclose.streams.wire import texts
+from sureclose.streams.wire import id_key, texts
 
 _PAGE: Final = 1_000
 _PAGES: Final = 5
 """How much of a stream is searched, from when the wish was said, for a verdict on one that never became a close."""
+
+
+_RECENT: Final = 2
+"""How much of the newest plans is searched for a wish that came through no door."""
 
 
 class CloseView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -65,19 +69,23 @@ class CloseView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 async def look(session: Session, wanted: str) -> CloseView | None:
     """The close of an intent, or of a plan; ``None`` when nobody knows it. Raises what the log raises."""
     record = await asked(session.wire, session.keys, wanted)
-    plan_id = wanted if record is None else record.plan_id
-    loaded = await session.journal.load(plan_id)
-    if loaded is not None and not _asked_anew(loaded, record):
-        return _journalled(wanted, plan_id, loaded, record)
     if record is None:
-        return None
+        loaded = await session.journal.load(wanted)
+        if loaded is not None:
+            return _journalled(wanted, wanted, loaded, None)
+        record = await _planned(session, wanted)
+        if record is None:
+            return None
+    loaded = await session.journal.load(record.plan_id)
+    if loaded is not None and not _asked_anew(loaded, record):
+        return _journalled(wanted, record.plan_id, loaded, record)
     return await _unread(session, wanted, record)
 
 
-def _asked_anew(loaded: Loaded, record: Record | None) -> bool:
+def _asked_anew(loaded: Loaded, record: Record) -> bool:
     """Whether a person asked for it after it was skipped: that burns nothing, so it begins once more."""
     skipped = loaded.state == STATES[OutcomeKind.SKIPPED]
-    return skipped and record is not None and record.warrant_at > loaded.bodies[-1].at
+    return skipped and record.warrant_at > loaded.bodies[-1].at
 
 
 def _journalled(wanted: str, plan_id: str, loaded: Loaded, record: Record | None) -> CloseView:
@@ -143,6 +151,33 @@ def _asked(view: CloseView, record: Record) -> CloseView:
         updated_at=max(view.updated_at, record.at),
         warranted=record.warrant_at > 0,
     )
+
+
+async def _planned(session: Session, wanted: str) -> Record | None:
+    """Of a wish that came through no door: what its plan says, should it be one of the newest."""
+    stream, end = session.streams.full(StreamName.APPLY_PLAN), "+"
+    for _ in range(_RECENT):
+        page = await session.wire.execute_command(b"XREVRANGE", stream, end, b"-", b"COUNT", _PAGE)
+        for entry_id, flat in page:
+            fields = texts(flat)
+            if wanted in {fields.get("intent_id"), fields.get("plan_id")} and "plan_id" in fields:
+                return Record(
+                    plan_id=fields["plan_id"],
+                    symbol=fields.get("symbol", ""),
+                    position_side=fields.get("position_side", ""),
+                    action=fields.get("action", ""),
+                    at=id_key(entry_id)[0],
+                    expires_at=0,
+                    door="stream",
+                    actor=fields.get("source", ""),
+                    fraction=fields.get("fraction", ""),
+                    quantity=fields.get("quantity", ""),
+                    entry_id=entry_id.decode(),
+                )
+        if len(page) < _PAGE:
+            break
+        end = "(" + page[-1][0].decode()
+    return None
 
 
 async def _unread(session: Session, wanted: str, record: Record) -> CloseView:

@@ -1,0 +1,185 @@
+"""How far a close is, as every door tells it: never more than the log says."""
+
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from sureclose.domain.close_state import CloseState
+from sureclose.domain.outcome import OutcomeKind
+from sureclose.domain.words import Mode
+from sureclose.journal.chain import Chain
+from sureclose.journal.fence import Fence
+from sureclose.journal.refusals import Refusal, record_refusal
+from sureclose.operate.asking import CloseRequest, Conflict, Refused, ask_to_close
+from sureclose.operate.closes import CloseView, look
+from sureclose.operate.following import follow, follower
+from sureclose.operate.session import Session
+from sureclose.services.identity import producer
+from sureclose.services.reading import Wiring
+from sureclose.services.settings import StreamSettings
+from sureclose.streams.codec import CodecRules
+from sureclose.streams.connection import Log
+from sureclose.venue.clock import wall_ms
+from tests.journal.journals import Desk, admitted, ended, sending
+
+
+class Door:
+    """A door on a real log, without a venue."""
+
+    def __init__(self, desk: Desk, log: Log) -> None:
+        self.desk = desk
+        streams = StreamSettings(prefix=desk.prefix)
+        unused = cast("Any", None)
+        parts: dict[str, Any] = dict.fromkeys(Session.__struct_fields__, unused)
+        parts |= {
+            "log": log,
+            "streams": streams,
+            "keys": desk.keys,
+            "wiring": Wiring(streams, CodecRules(Mode.PAPER), producer("test")),
+            "venue_settings": SimpleNamespace(environment=Mode.PAPER),
+            "fence": Fence(),
+            "clock": SimpleNamespace(now=wall_ms),
+        }
+        self.session = Session(**parts)
+
+    async def ask(self, intent_id: str = "i", **more: Any) -> Any:
+        request = CloseRequest(
+            intent_id=intent_id, symbol="ethusdt", actor="ann", door="test", person=False, reason="a test"
+        )
+        return await ask_to_close(self.session, msgspec.structs.replace(request, **more))
+
+    async def look(self, wanted: str = "i") -> CloseView:
+        found = await look(self.session, wanted)
+        assert found is not None
+        return found
+
+    async def say(self, stream: str, **fields: str) -> None:
+        await self.desk.do(
+            "XADD", f"{self.desk.prefix}{stream}", "*", *(p for pair in fields.items() for p in pair)
+        )
+
+
+@pytest.fixture
+async def door(log: Log, log_prefix: str) -> Door:
+    return Door(await Desk(log, log_prefix).open(), log)
+
+
+async def test_what_nobody_asked_for_is_not_known(door: Door) -> None:
+    assert await look(door.session, "i") is None
+
+
+async def test_a_wish_is_received_and_then_what_its_decision_says(door: Door) -> None:
+    asked = await door.ask()
+    view = await door.look()
+    assert (view.state, view.final, view.symbol) == (CloseState.RECEIVED, False, "ETHUSDT")
+    await door.say("apply.result", plan_id=asked.plan_id, decision="CLOSE", approved="True")
+    assert (await door.look()).state is CloseState.APPROVED
+
+
+async def test_a_veto_is_told_with_its_threshold_and_what_was_seen(door: Door) -> None:
+    asked = await door.ask()
+    veto = '{"rule":"expired","threshold":"max_age 5 ms","seen":"age 9 ms"}'
+    await door.say("apply.result", plan_id=asked.plan_id, decision="SKIP", approved="False", veto=veto)
+    view = await door.look()
+    assert (view.state, view.final) == (CloseState.SKIPPED, True)
+    assert (view.reason, view.threshold, view.seen) == ("expired", "max_age 5 ms", "age 9 ms")
+
+
+async def test_a_dead_letter_or_a_refusal_of_a_stage_refuses_it(door: Door) -> None:
+    asked = await door.ask()
+    await door.say("dead.letter", id=asked.entry_id, reason="absurd", remedy="write it right")
+    view = await door.look()
+    assert (view.state, view.reason, view.remedy) == (CloseState.REFUSED, "absurd", "write it right")
+    other = await door.ask("j")
+    await record_refusal(
+        door.desk.wire,
+        door.desk.keys,
+        Refusal(where="apply-layer", reason="other_mode", at=wall_ms() + 1, plan_id=other.plan_id),
+    )
+    assert ((await door.look("j")).state, (await door.look("j")).reason) == (CloseState.REFUSED, "other_mode")
+
+
+async def test_the_journal_has_the_last_word(door: Door) -> None:
+    asked = await door.ask()
+    chain = Chain(asked.plan_id)
+    chain.unwritten.append(admitted(asked.plan_id))
+    await door.desk.journal.append(chain, door.desk.lease)
+    assert (await door.look()).state is CloseState.APPROVED
+    chain.unwritten.append(sending(1))
+    await door.desk.journal.append(chain, door.desk.lease)
+    view = await door.look()
+    assert (view.state, view.client_order_ids) == (CloseState.SENT, ("sc-1",))
+    await door.desk.publish(chain, ended())
+    view = await door.look(asked.plan_id)
+    assert (view.state, view.final, view.outcome) == (CloseState.FLAT, True, "FLAT")
+    assert view.evidence == chain.head.hash
+
+
+async def test_a_wish_that_came_through_no_door_is_found_by_its_plan(door: Door) -> None:
+    await door.say("apply.plan", plan_id="p", intent_id="from-a-stream", symbol="BTCUSDT", action="CLOSE")
+    view = await door.look("from-a-stream")
+    assert (view.plan_id, view.state, view.symbol) == ("p", CloseState.RECEIVED, "BTCUSDT")
+
+
+async def test_a_skipped_close_that_a_person_asks_for_begins_once_more(door: Door) -> None:
+    asked = await door.ask()
+    chain = Chain(asked.plan_id)
+    chain.unwritten.append(admitted(asked.plan_id))
+    await door.desk.publish(chain, ended(OutcomeKind.SKIPPED))
+    assert (await door.look()).state is CloseState.SKIPPED
+    await door.ask(person=True)
+    assert (await door.look()).state is CloseState.RECEIVED
+
+
+async def test_whoever_follows_is_told_each_change_until_the_end(door: Door) -> None:
+    async with follower(door.session) as found:
+        asked = await door.ask()
+        chain, states = Chain(asked.plan_id), []
+        async for view in follow(door.session, found, asked):
+            states.append(view.state)
+            if view.state is CloseState.RECEIVED:
+                chain.unwritten.append(admitted(asked.plan_id))
+                await door.desk.journal.append(chain, door.desk.lease)
+            elif not view.final:
+                await door.desk.publish(chain, ended())
+        assert states == [CloseState.RECEIVED, CloseState.APPROVED, CloseState.FLAT]
+        assert found.size == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"expires_at": 1}, "expired"),
+        ({"fraction": Decimal(25)}, "absurd"),
+        ({"fraction": Decimal(0)}, "absurd"),
+        ({"fraction": Decimal("NaN")}, "absurd"),
+        ({"quantity": Decimal(-1)}, "absurd"),
+        ({"quantity": Decimal("1e999999")}, "absurd"),
+        ({"quantity": Decimal("1e-999999")}, "absurd"),
+        ({"symbol": "ETH USDT"}, "absurd"),
+        ({"symbol": ""}, "absurd"),
+        ({"intent_id": ""}, "absurd"),
+        ({"intent_id": "a\nb"}, "absurd"),
+        ({"expires_at": wall_ms() + 10**9}, "absurd"),
+        ({"action": "HOLD"}, "hold"),
+        ({"action": "EXPLODE"}, "absurd"),
+    ],
+)
+async def test_what_nobody_could_execute_is_refused_with_a_remedy_and_leaves_nothing(
+    door: Door, more: dict[str, Any], reason: str
+) -> None:
+    before = await door.desk.everything()
+    with pytest.raises(Refused) as refused:
+        await door.ask(**more)
+    assert refused.value.reason == reason
+    assert refused.value.remedy
+    assert await door.desk.everything() == before
+
+
+async def test_another_wish_under_the_same_id_is_a_conflict_that_names_the_first(door: Door) -> None:
+    await door.ask()
+    with pytest.raises(Conflict, match="CLOSE of ETHUSDT"):
+        await door.ask(fraction=Decimal("0.5"))
