@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from sureclose.domain.harvest.looking import view_of
 from sureclose.domain.harvest.policy import Condition, Judgement, NoDecision, Proposal, View
+from sureclose.domain.harvest.reference import scores_of
 from sureclose.domain.harvest.wishes import Fate, Kept, ended, why_not_now
 from sureclose.domain.market import Position
 from sureclose.journal.harvest import HarvestBook, field_of
@@ -154,7 +155,7 @@ class Harvest:
         except Exception as error:
             log.exception("harvest_position_failed", symbol=position.symbol)
             why = NoDecision(Condition.POLICY_FAILED, f"{type(error).__name__}: {error}")
-            found = health_of(position, None, None, why, "")
+            found = health_of(position, None, None, why)
         undecided = self._conditions.undecided_s(found.subject, found.answer)
         return msgspec.structs.replace(found, undecided_s=undecided)
 
@@ -164,10 +165,10 @@ class Harvest:
         doubt = self._ledger.doubt(position)
         if kept is None or doubt:
             unclear = NoDecision(Condition.EPISODE_UNCLEAR, doubt or "it is not known yet")
-            return health_of(position, mark, kept, unclear, "")
+            return health_of(position, mark, kept, unclear)
         if position.requested_at <= self._ended_at.get(_field(position), 0):
             unread = NoDecision(Condition.POSITION_STALE, "it has not been read since its last close ended")
-            return health_of(position, mark, kept, unread, "")
+            return health_of(position, mark, kept, unread)
         view = view_of(
             position,
             mark,
@@ -178,14 +179,14 @@ class Harvest:
             limits=self._limits,
         )
         if isinstance(view, NoDecision):
-            return health_of(position, mark, kept, view, "")
+            return health_of(position, mark, kept, view)
         judgement, by = await self._ask(view)
         wait = ""
         if isinstance(judgement, Proposal):
             kept, wait = await self._propose(kept, position, judgement, by)
         for shadow in self._shadows:
             await shadow.watch(view, kept.followed)
-        return health_of(position, mark, kept, judgement, by, wait)
+        return health_of(position, mark, kept, judgement, by=by, wait=wait, scores=scores_of(view))
 
     async def _ask(self, view: View) -> tuple[Judgement, str]:
         """The policy's answer; where it has none for a fault of its own, what protects (incident 26)."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import assert_never
 
 import msgspec
@@ -81,17 +82,24 @@ class HarvestHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def health_of(
-    position: Position, mark: Mark | None, kept: Kept | None, judgement: Judgement, by: str, wait: str = ""
+    position: Position,
+    mark: Mark | None,
+    kept: Kept | None,
+    judgement: Judgement,
+    *,
+    by: str = "",
+    wait: str = "",
+    scores: Mapping[str, str] = MappingProxyType({}),
 ) -> PositionHealth:
-    """What is to be told of a position. ``wait`` is why a proposal is not made now."""
+    """What is to be told of a position: ``scores`` is what is known of it whoever judged, ``wait`` why no proposal is made now."""
     match judgement:
         case Proposal():
             answer = Answer.WAITS if wait else Answer.PROPOSES
-            reason, scores = f"{judgement.name}: {wait or judgement.reason}", judgement.scores
+            reason, own = f"{judgement.name}: {wait or judgement.reason}", judgement.scores
         case Hold():
-            answer, reason, scores = Answer.HOLDS, judgement.reason, judgement.scores
+            answer, reason, own = Answer.HOLDS, judgement.reason, judgement.scores
         case NoDecision():
-            answer, reason, scores = Answer.UNDECIDED, judgement.why, {}
+            answer, reason, own = Answer.UNDECIDED, judgement.why, {}
         case _:
             assert_never(judgement)
     episode = None if kept is None else kept.followed.episode
@@ -106,7 +114,7 @@ def health_of(
         reason=reason,
         condition=str(judgement.condition) if isinstance(judgement, NoDecision) else "",
         by=by,
-        scores=dict(scores),
+        scores={**scores, **own},
         episode="" if episode is None else episode.name,
         opened_at=None if episode is None else episode.opened_at,
         first_amount="" if episode is None else f"{episode.first_amount:f}",

@@ -1,0 +1,113 @@
+"""How harvest stands: its own last word, what its book says, and the alarms about it. From any process of the deployment."""
+
+from typing import Final
+
+import msgspec
+
+from sureclose.domain.harvest.wishes import Wish, decode
+from sureclose.journal.harvest import HarvestBook
+from sureclose.operate.session import Session
+from sureclose.services.alarms.alarm import AlarmKind
+from sureclose.services.alarms.ledger import AlarmLedger
+from sureclose.services.harvest.conditions import SUBJECT
+from sureclose.services.harvest.harvest import TELL_S
+from sureclose.services.harvest.health import HarvestHealth, PositionHealth
+
+STALE_MS: Final = 3 * round(TELL_S * 1000)
+"""How old its last word may be while it is taken to be alive."""
+_KINDS: Final = (AlarmKind.HARVEST_BLIND, AlarmKind.HARVEST_POLICY, AlarmKind.HARVEST_UNHEEDED)
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """One alarm of harvest's that stands."""
+
+    kind: str
+    subject: str
+    what: str
+    remedy: str
+    since: str
+
+
+class Over(msgspec.Struct, frozen=True, kw_only=True):
+    """A position that is closed: the last wish in its episode, and how many rungs were taken."""
+
+    symbol: str
+    position_side: str
+    rung: int
+    wish: Wish | None
+
+
+class HarvestStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """``alive`` is whether a process of it spoke a moment ago; ``positions`` are as old as ``age_s`` says."""
+
+    alive: bool
+    worker: str
+    age_s: float | None
+    policy: str
+    shadow: tuple[str, ...]
+    blind: str
+    positions: tuple[PositionHealth, ...]
+    conditions: tuple[Condition, ...]
+    over: tuple[Over, ...]
+
+
+async def status(session: Session) -> HarvestStatus:
+    """What the log says of it. Asks the venue nothing."""
+    book, now = HarvestBook(session.wire, session.keys), session.clock.now()
+    health = _health(await book.health())
+    age = None if health is None else max(0, now - health.at)
+    alive = age is not None and age <= STALE_MS
+    return HarvestStatus(
+        alive=alive,
+        worker="" if health is None else health.worker,
+        age_s=None if age is None else age / 1000,
+        policy=session.harvest.policy if health is None else health.policy,
+        shadow=session.harvest.shadow if health is None else health.shadow,
+        blind="" if health is None else health.blind,
+        positions=() if health is None else health.positions,
+        conditions=await _conditions(session),
+        over=await _over(book),
+    )
+
+
+async def _conditions(session: Session) -> tuple[Condition, ...]:
+    found = await AlarmLedger(session.wire, session.keys).standing()
+    return tuple(
+        Condition(
+            kind=str(key.kind),
+            subject=key.subject,
+            what=kept.alarm.what,
+            remedy=kept.alarm.remedy,
+            since=kept.alarm.since,
+        )
+        for key, kept in sorted(found.items())
+        if key.kind in _KINDS or (key.kind is AlarmKind.BLIND and key.subject == SUBJECT)
+    )
+
+
+async def _over(book: HarvestBook) -> tuple[Over, ...]:
+    """What another version wrote is left out: it says nothing of what is open."""
+    found = []
+    for raw in (await book.read()).values():
+        try:
+            kept = decode(raw)
+        except ValueError:
+            continue
+        where = kept.followed
+        if not where.is_open:
+            over = Over(
+                symbol=where.symbol,
+                position_side=where.position_side,
+                rung=where.episode.rung,
+                wish=kept.wish,
+            )
+            found.append(over)
+    return tuple(sorted(found, key=lambda one: (one.symbol, one.position_side)))
+
+
+def _health(document: bytes | None) -> HarvestHealth | None:
+    """Its last word; one that another version wrote is none."""
+    try:
+        return None if document is None else HarvestHealth.parse(document)
+    except msgspec.DecodeError:
+        return None
