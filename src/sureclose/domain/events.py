@@ -49,7 +49,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     source: str = ""
     scores: dict[str, str] = {}
-    """``R_net``, ``kill_score`` and ``k_*`` as they came: recorded, never obeyed by a close."""
+    """``R_net``, ``profit_lock``, ``kill_score`` and ``k_*`` as they came: recorded, never obeyed by a close."""
     cause: tuple[EntryRef, ...] = ()
     """The entries this one came from, oldest first; the trace follows them."""
 

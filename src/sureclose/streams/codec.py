@@ -81,7 +81,7 @@ _DRY_RUN_WORDS: Final = frozenset({"would_execute", "dry_run", "dry-run", "dryru
 _MODES: Final = frozenset(map(str, Mode))
 _AGE_SOURCES: Final = frozenset(map(str, AgeSource))
 _POSITION_SIDES: Final = frozenset(map(str, PositionSide))
-_SCORES: Final = frozenset({"R_net", "kill_score"})
+_SCORES: Final = frozenset({"R_net", "profit_lock", "kill_score"})
 
 _LOST = Unreadable(
     "the entry is empty: its payload was lost, in practice trimmed while it was pending",
