@@ -58,22 +58,17 @@ class HarvestRole:
         )
         book = HarvestBook(session.wire, session.keys)
         ledger = Ledger(book, session.venue, session.monotonic)
+        self._shadows = [
+            Shadow(Asker(shadow), HarvestBook(session.wire, session.keys, shadow.name), wiring, account, wall)
+            for shadow in shadows
+        ]
         self._harvest = Harvest(
             sight,
             self._candles,
             ledger,
-            Asker(policy, session.monotonic),
+            Asker(policy),
             Proposing(book, ledger, wiring, account=account, policy=policy.name, wall=wall),
-            [
-                Shadow(
-                    Asker(shadow, session.monotonic),
-                    HarvestBook(session.wire, session.keys, shadow.name),
-                    wiring,
-                    account,
-                    wall,
-                )
-                for shadow in shadows
-            ],
+            self._shadows,
             session.journal,
             Conditions(alarms, session.monotonic),
             book,
@@ -99,6 +94,8 @@ class HarvestRole:
         yield "harvest reads", self._sight.run(stop)
         yield "harvest klines", self._candles.run(stop)
         yield "harvest health", self._harvest.tell(stop)
+        for shadow in self._shadows:
+            yield f"shadow {shadow.asker.name}", shadow.run(stop)
         yield "harvest", self._harvest.run(stop)
 
     def answers(self) -> Iterator[bool]:

@@ -1,8 +1,8 @@
 """Puts views to a policy in a thread of its own, for so long and no longer (incident 26)."""
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Callable
 from typing import Final
 
 from sureclose.domain.harvest.asking import ask
@@ -11,8 +11,10 @@ from sureclose.domain.harvest.protective import hard_loss, max_age
 
 PATIENCE_S: Final = 1.0
 """How long one answer may take; the reference needs a few milliseconds at most."""
-STUCK_MOST: Final = 4
-"""Answers that may be owed at once. A thread can't be ended from outside, so beyond that nobody is asked."""
+LATE_MOST: Final = 4
+"""Answers that may be late at once. A thread can't be ended from outside, so beyond that nothing more is asked."""
+AT_ONCE: Final = 8
+"""Positions that are asked about at once: one that takes its time holds up no other."""
 
 FALLBACK: Final = (hard_loss, max_age)
 """The stated rule where a policy has none: what protects goes on, whatever else is broken."""
@@ -20,16 +22,13 @@ BROKEN: Final = frozenset({Condition.POLICY_FAILED, Condition.POLICY_BROKE_CONTR
 
 
 class Asker:
-    """One policy. ``fault`` says why its last answer was none; empty while it works. ``monotonic`` gives seconds."""
+    """One policy."""
 
-    def __init__(
-        self, policy: Policy, monotonic: Callable[[], float], *, patience_s: float = PATIENCE_S
-    ) -> None:
+    def __init__(self, policy: Policy, *, patience_s: float = PATIENCE_S) -> None:
         self._policy = policy
-        self._monotonic = monotonic
         self._patience_s = patience_s
-        self._owed: dict[int, float] = {}
-        self._number = 0
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._late = 0
         self._faults: dict[str, str] = {}
 
     @property
@@ -38,7 +37,7 @@ class Asker:
 
     @property
     def fault(self) -> str:
-        """What is wrong with it about some position, if anything is."""
+        """Why it gave no answer about some position, if so; empty while it works."""
         return next(iter(self._faults.values()), "")
 
     def forget_all_but(self, subjects: set[str]) -> None:
@@ -56,34 +55,37 @@ class Asker:
         return answer
 
     async def _answer(self, view: View) -> Judgement:
-        if len(self._owed) >= STUCK_MOST:
-            longest = self._monotonic() - min(self._owed.values())
-            return NoDecision(
-                Condition.POLICY_FAILED,
-                f"{self.name} owes {len(self._owed)} answers, the oldest for {longest:.0f} s",
-            )
+        async with self._room:
+            if self._late >= LATE_MOST:
+                why = f"{self.name} owes {self._late} answers that are late, and is not asked before it gives one"
+                return NoDecision(Condition.POLICY_FAILED, why)
+            answer = self._begun(view)
+            done, _ = await asyncio.wait({answer}, timeout=self._patience_s)
+        if done:
+            return answer.result()
+        self._late += 1
+        answer.add_done_callback(self._came)
+        return NoDecision(
+            Condition.POLICY_FAILED, f"{self.name} did not answer within {self._patience_s:g} s"
+        )
+
+    def _begun(self, view: View) -> asyncio.Future[Judgement]:
+        """The answer to be, from a thread that ends with the process if it does not end by itself."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Judgement] = loop.create_future()
-        self._number += 1
-        number = self._number
-        self._owed[number] = self._monotonic()
-
-        def told(found: Judgement) -> None:
-            self._owed.pop(number, None)
-            if not answer.done():
-                answer.set_result(found)
 
         def work() -> None:
             found = ask(self._policy, view)
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(told, found)
+            # A process that ends does not wait for it.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(answer.set_result, found)
 
         threading.Thread(target=work, name=f"policy {self.name}", daemon=True).start()
-        try:
-            return await asyncio.wait_for(answer, self._patience_s)
-        except TimeoutError:
-            why = f"{self.name} did not answer within {self._patience_s:g} s"
-            return NoDecision(Condition.POLICY_FAILED, why)
+        return answer
+
+    def _came(self, _: asyncio.Future[Judgement]) -> None:
+        """Late, and for nobody: what it was about has moved on."""
+        self._late -= 1
 
 
 def fall_back(view: View, failed: NoDecision) -> Judgement:

@@ -102,7 +102,7 @@ class Harvest:
                 self._news.clear()
                 began = self._monotonic()
                 try:
-                    await self._round()
+                    await self.round()
                     self.log_answers = True
                 except (RedisError, LogProblem, OSError) as error:
                     if self.log_answers is not False:
@@ -125,22 +125,32 @@ class Harvest:
             for wait in waits:
                 wait.cancel()
 
-    async def _round(self) -> None:
+    async def round(self) -> None:
+        """One look at everything that is open. Raises what the log raises."""
         blind = self._sight.blind
         if blind or not self._sight.has_seen or not self._clock.measured:
             self._seen = ()
-            self._conditions.tell(blind, None, self._askers)
+            if blind:
+                self._conditions.tell(blind, None, self._askers)
             return
         positions = self._sight.positions
         await self._ledger.refresh()
         await self._ledger.look(positions)
         before = self._seen
-        self._seen = tuple([await self._attend(position) for position in positions])
+        self._seen = await self._all(positions)
         fields = {_field(position) for position in positions}
         for asker in self._askers:
             asker.forget_all_but(fields)
         self._conditions.tell("", self._seen, self._askers)
         self._changed = self._changed or before != self._seen
+
+    async def _all(self, positions: Sequence[Position]) -> tuple[PositionHealth, ...]:
+        """Each in its own time; one that fails fails alone, but for the log, which is everybody's."""
+        found = await asyncio.gather(*map(self._attend, positions), return_exceptions=True)
+        for one in found:
+            if isinstance(one, BaseException):
+                raise one
+        return tuple(one for one in found if isinstance(one, PositionHealth))
 
     @property
     def _askers(self) -> tuple[Asker, ...]:
@@ -185,7 +195,7 @@ class Harvest:
         if isinstance(judgement, Proposal):
             kept, wait = await self._propose(kept, position, judgement, by)
         for shadow in self._shadows:
-            await shadow.watch(view, kept.followed)
+            shadow.show(view, kept.followed)
         return health_of(position, mark, kept, judgement, by=by, wait=wait, scores=scores_of(view))
 
     async def _ask(self, view: View) -> tuple[Judgement, str]:

@@ -102,6 +102,10 @@ class Ledger:
                 gone = msgspec.structs.replace(row.kept.followed, amount=0 * row.kept.followed.amount)
                 await self.write(field, row, msgspec.structs.replace(row.kept, followed=gone))
 
+    async def followed(self) -> None:
+        """Until all that is being followed now has been."""
+        await asyncio.gather(*self._following.values())
+
     async def aclose(self) -> None:
         for task in self._following.values():
             task.cancel()

@@ -1,8 +1,12 @@
 """Policies that only watch: the same views, a book of their own, and a stream that nobody executes."""
 
+import asyncio
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
+import structlog
+from redis.exceptions import RedisError
 
 from sureclose.domain.harvest.episodes import Followed, with_asked
 from sureclose.domain.harvest.policy import Proposal, View
@@ -14,6 +18,11 @@ from sureclose.services.harvest.proposing import intent_of
 from sureclose.services.reading import Wiring
 from sureclose.streams.encode import encode_shadow
 from sureclose.streams.names import StreamName
+from sureclose.streams.wire import wait_set
+
+log = structlog.get_logger()
+
+WAIT_S: Final = 0.5
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,9 +45,29 @@ class Shadow:
         self._account = account
         self._wall = wall
         self._rows: dict[str, bytes] | None = None
+        self._views: dict[str, tuple[View, Followed]] = {}
+        self._news = asyncio.Event()
 
-    async def watch(self, view: View, followed: Followed) -> None:
-        """Ask it, and publish what it would have proposed. Raises what the log raises."""
+    def show(self, view: View, followed: Followed) -> None:
+        """What the acting policy sees now; only the newest of each position counts."""
+        self._views[field_of(followed.symbol, followed.position_side)] = (view, followed)
+        self._news.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Ask it about what it was shown, until ``stop``: a task of its own, so that nobody waits for it. To be supervised."""
+        while not stop.is_set():
+            if not await wait_set(self._news, WAIT_S):
+                continue
+            self._news.clear()
+            views, self._views = self._views, {}
+            for view, followed in views.values():
+                try:
+                    await self._watch(view, followed)
+                except (RedisError, OSError) as error:
+                    self._rows = None
+                    log.debug("harvest_shadow_not_published", policy=self.asker.name, error=str(error))
+
+    async def _watch(self, view: View, followed: Followed) -> None:
         if self._rows is None:
             self._rows = await self._book.read()
         position = view.position
