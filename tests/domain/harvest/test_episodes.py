@@ -16,7 +16,6 @@ from sureclose.domain.harvest.episodes import (
     look_back_from,
     unchanged,
     with_asked,
-    without_asked,
 )
 from sureclose.domain.harvest.policy import Proposal
 from sureclose.domain.market import Position, Trade
@@ -162,8 +161,6 @@ def test_a_rung_only_grows_and_a_name_is_taken_once() -> None:
     assert (state.rung, state.asked) == (2, frozenset({"rung-2"}))
     lower = with_asked(state, msgspec.structs.replace(RUNG, name="rung-1", rung=1))
     assert (lower.rung, lower.asked) == (2, frozenset({"rung-1", "rung-2"}))
-    given_back = without_asked(lower, "rung-1")
-    assert (given_back.rung, given_back.asked) == (2, frozenset({"rung-2"}))
 
 
 TEXT = st.text(max_size=8)

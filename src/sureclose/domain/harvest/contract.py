@@ -20,7 +20,9 @@ from sureclose.domain.harvest.policy import Policy, Proposal, View
 from sureclose.domain.harvest.samples import samples
 
 SLOW_S: Final = 0.05
-"""The longest that one answer may take: every position is asked about each second."""
+"""The most work that one answer may be: every position is asked about each second."""
+TRIES: Final = 3
+"""An answer that was slow is asked for again: the interpreter itself may have been busy with something else."""
 ENDLESS: Final = 20
 """So many proposals in one situation have no end: each look there finds another name for the same wish."""
 SHOWN: Final = 160
@@ -51,7 +53,7 @@ CLAUSES: Final = {
     Clause.GROWS: "it proposes no more when less is there",
     Clause.RENAMES: "the same wish has the same name a moment later",
     Clause.ENDLESS: "one situation leads to few proposals, each made once",
-    Clause.SLOW: f"it answers within {SLOW_S * 1000:.0f} ms",
+    Clause.SLOW: f"an answer takes at most {SLOW_S * 1000:.0f} ms of work",
 }
 
 
@@ -73,10 +75,13 @@ class _Asked(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def check(policy: Policy, steady: Callable[[], float], views: Sequence[View] | None = None) -> list[Finding]:
-    """What the policy breaks, one finding a clause, in their order; none is as it should be. ``steady`` gives seconds."""
+def check(policy: Policy, worked: Callable[[], float], views: Sequence[View] | None = None) -> list[Finding]:
+    """What the policy breaks, one finding a clause, in their order; none is as it should be.
+
+    ``worked`` gives the seconds that this thread has worked; waiting is a matter of purity.
+    """
     found: dict[Clause, Finding] = {}
-    for clause, what, view in _broken(policy, steady, samples() if views is None else views):
+    for clause, what, view in _broken(policy, worked, samples() if views is None else views):
         first = found.get(clause)
         shown = "" if view is None else _shown(view)
         found[clause] = (
@@ -88,39 +93,41 @@ def check(policy: Policy, steady: Callable[[], float], views: Sequence[View] | N
 
 
 def _broken(
-    policy: Policy, steady: Callable[[], float], views: Sequence[View]
+    policy: Policy, worked: Callable[[], float], views: Sequence[View]
 ) -> Iterator[tuple[Clause, str, View | None]]:
     name = getattr(policy, "name", None)
     if not isinstance(name, str) or NAME.fullmatch(name) is None:
         yield Clause.NAME, f"it is called {name!r}", None
     answers: list[Any] = []
     for view in views:
-        asked = _ask(policy, view, steady)
+        asked = _ask(policy, view, worked)
         answers.append(asked.answer)
         if asked.called:
             yield Clause.PURE, f"it called {', '.join(asked.called)}", view
         if asked.seconds > SLOW_S:
-            yield Clause.SLOW, f"it took {asked.seconds * 1000:.0f} ms", view
+            least = min(asked.seconds, *(_ask(policy, view, worked).seconds for _ in range(TRIES - 1)))
+            if least > SLOW_S:
+                yield Clause.SLOW, f"it took {least * 1000:.0f} ms", view
         if asked.raised:
             yield Clause.RAISES, asked.raised, view
             continue
         if fault := fault_of(asked.answer, view):
             yield Clause.ANSWER, fault, view
             continue
-        for clause, what in _varied(policy, view, asked.answer, steady):
+        for clause, what in _varied(policy, view, asked.answer, worked):
             yield clause, what, view
     for view, answer in zip(reversed(views), reversed(answers), strict=True):
-        again = _ask(policy, view, steady).answer
+        again = _ask(policy, view, worked).answer
         if again != answer:
             yield Clause.DETERMINISTIC, f"{_told(answer)}, then {_told(again)}", view
 
 
 def _varied(
-    policy: Policy, view: View, answer: Any, steady: Callable[[], float]
+    policy: Policy, view: View, answer: Any, worked: Callable[[], float]
 ) -> Iterator[tuple[Clause, str]]:
     """What an answer has to do with those to views that differ in one thing."""
     if view.mark is None:
-        for other in (_ask(policy, one, steady).answer for one in _repriced(view)):
+        for other in (_ask(policy, one, worked).answer for one in _repriced(view)):
             if other != answer:
                 what = f"the mark is not known, and other prices of the position make {_told(other)} of {_told(answer)}"
                 yield Clause.INVENTS, what
@@ -129,23 +136,23 @@ def _varied(
         return
     if view.mark is None and view.market is None and view.episode.opened_at is None:
         yield Clause.INVENTS, f"nothing is known but the position, and it proposes {answer.name}"
-    smaller = _ask(policy, _halved(view), steady).answer
+    smaller = _ask(policy, _halved(view), worked).answer
     if isinstance(smaller, Proposal) and smaller.name == answer.name:
         less, more = _closes(smaller, _halved(view)), _closes(answer, view)
         if less is not None and more is not None and less > more:
             yield Clause.GROWS, f"{answer.name} is for {more}, and for {less} when half of it is left"
-    later = _ask(policy, _later(view), steady).answer
+    later = _ask(policy, _later(view), worked).answer
     if isinstance(later, Proposal) and later.name != answer.name and _wish(later) == _wish(answer):
         yield Clause.RENAMES, f"{answer.name} is {later.name} a second later"
-    if (names := _names(policy, view, steady)) is not None:
+    if (names := _names(policy, view, worked)) is not None:
         yield Clause.ENDLESS, f"{', '.join(names[:3])}, and so on"
 
 
-def _names(policy: Policy, view: View, steady: Callable[[], float]) -> list[str] | None:
+def _names(policy: Policy, view: View, worked: Callable[[], float]) -> list[str] | None:
     """The names of what is proposed while the situation stays as it is and time goes on; ``None`` where it comes to an end."""
     names: list[str] = []
     while len(names) < ENDLESS:
-        answer = _ask(policy, view, steady).answer
+        answer = _ask(policy, view, worked).answer
         if not isinstance(answer, Proposal) or fault_of(answer, view) or answer.name in view.episode.asked:
             return None
         names.append(answer.name)
@@ -207,14 +214,14 @@ _WORDS: Final = frozenset({"print", "input", "open", "breakpoint"})
 _TODAY: Final = frozenset({"now", "utcnow", "today"})
 
 
-def _ask(policy: Policy, view: View, steady: Callable[[], float]) -> _Asked:
+def _ask(policy: Policy, view: View, worked: Callable[[], float]) -> _Asked:
     called: dict[str, None] = {}
 
     def see(_frame: FrameType, event: str, called_one: Any) -> None:
         if event == "c_call" and (name := _outside(called_one)):
             called[name] = None
 
-    before, began = sys.getprofile(), steady()
+    before, began = sys.getprofile(), worked()
     answer, raised = None, ""
     sys.setprofile(see)
     try:
@@ -223,7 +230,7 @@ def _ask(policy: Policy, view: View, steady: Callable[[], float]) -> _Asked:
         raised = f"{type(error).__name__}: {error}"
     finally:
         sys.setprofile(before)
-    return _Asked(answer, raised, tuple(called), steady() - began)
+    return _Asked(answer, raised, tuple(called), worked() - began)
 
 
 def _outside(function: Any) -> str:

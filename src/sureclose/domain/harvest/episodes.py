@@ -90,14 +90,6 @@ def with_asked(state: EpisodeState, proposal: Proposal) -> EpisodeState:
     )
 
 
-def without_asked(state: EpisodeState, name: str) -> EpisodeState:
-    """After the close of a proposal ended without any effect and without burning its id (skipped): it may be made again.
-
-    Rungs stay taken: each is proposed once.
-    """
-    return msgspec.structs.replace(state, asked=state.asked - {name})
-
-
 def _begun(position: Position, found: Episode | Unclear) -> Followed | Unclear:
     name = episode_name(position, found)
     if name is None:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from sureclose.domain.harvest.policy import Condition, NoDecision
-from sureclose.domain.harvest.prices import apart, sane
+from sureclose.domain.harvest.prices import LEAST, MOST, apart
 from sureclose.domain.safety import AHEAD_MS
 
 JUMP: Final = Decimal(2)
@@ -75,10 +75,11 @@ def length_of(klines: Sequence[Kline]) -> int:
 
 
 def _broken(kline: Kline) -> str:
+    opened, high, low, close = kline.open, kline.high, kline.low, kline.close
     if kline.closes_at <= kline.opened_at:
         return "one of them ends before it begins"
-    if not all(map(sane, (kline.open, kline.high, kline.low, kline.close))):
-        return f"one of them has prices of {kline.open}, {kline.high}, {kline.low}, {kline.close}"
-    if not kline.low <= min(kline.open, kline.close) <= max(kline.open, kline.close) <= kline.high:
-        return f"one of them opens at {kline.open} and closes at {kline.close}, outside {kline.low} to {kline.high}"
+    if not (opened.is_finite() and high.is_finite() and low.is_finite() and close.is_finite()):
+        return f"one of them has prices of {opened}, {high}, {low}, {close}"
+    if not (LEAST <= low <= opened <= high <= MOST and low <= close <= high):
+        return f"one of them opens at {opened} and closes at {close}, between {low} and {high}"
     return ""
