@@ -12,7 +12,7 @@ import pytest
 
 from sureclose.fault_points import CRASHED
 from tests.acceptance.keys import kind_of
-from tests.acceptance.world import Process, Scenarios, World, eventually, world
+from tests.acceptance.world import Process, Scenarios, World, command, eventually, world
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -288,11 +288,49 @@ async def _beside_the_executor(log_url: str, folder: Path) -> None:
         assert await run.ended() == 0
 
 
+async def _frozen(log_url: str, folder: Path) -> None:
+    """A freeze skips the wish: its rung is not taken, and it is made again when a pause is over, not at once."""
+    async with world(log_url, folder) as deployment:
+        held = await opened(deployment, "ETHUSDT", 400)
+        await executor(deployment)
+        assert (await deployment.command("freeze", "--reason", "a drill")).code == 0
+        deciding = harvest(deployment)
+        await _sees(deployment, deciding, held.symbol)
+        await deployment.exchange.price(held.symbol, held.price_at("2.5"))
+
+        async def skipped() -> Mapping[str, Any] | None:
+            seen = await _sees(deployment, deciding, held.symbol)
+            return seen if seen["answer"] == "waits" else None
+
+        seen = await eventually("the wish had no effect", skipped)
+        assert (seen["wish"]["fate"], seen["wish"]["outcome"]) == ("untaken", "SKIPPED(frozen)")
+        assert (seen["rung"], seen["asked"]) == (0, [])
+        assert "is made again in" in seen["reason"]
+        assert (await deployment.exchange.records()).orders(held.symbol) == []
+        assert len(await wishes(deployment, held.symbol)) == 1
+        # What it sees is moved by nobody outside paper.
+        moved = await deployment.command("prove", "--via", "harvest", VENUE__ENVIRONMENT="demo")
+        assert (moved.code, "only a paper exchange" in moved.err) == (4, True), moved
+        nobody = await deployment.command("run", "--roles", "harvest", HARVEST__POLICY="nobody")
+        assert (nobody.code, "there is no policy 'nobody'" in nobody.err) == (4, True), nobody
+
+
+async def _proven(_: str, folder: Path) -> None:
+    done = await command("prove", "--via", "harvest", "--json", folder=folder)
+    assert done.code == 0, done
+    proofs = done.document["proofs"]
+    assert [proof["holds"] for proof in proofs] == [True] * 6
+    assert (proofs[0]["evidence"]["door"], proofs[0]["evidence"]["actor"]) == ("harvest", "harvest:reference")
+    assert proofs[0]["evidence"]["reason"].startswith("hard loss")
+
+
 SCENARIOS: Scenarios = {
     "test_a_day_of_candles_closes_each_rung_once_whatever_dies_in_between": _a_day,
     "test_of_two_processes_each_rung_is_proposed_by_one": _two_of_them,
     "test_killed_around_a_proposal_the_next_start_makes_it_once": _killed_around_a_proposal,
     "test_beside_the_roles_that_execute_it_decides_all_the_same": _beside_the_executor,
+    "test_what_a_freeze_skipped_is_not_taken_and_not_repeated_at_once": _frozen,
+    "test_the_six_proofs_hold_of_a_wish_of_harvest_s_own": _proven,
 }
 
 
@@ -312,4 +350,14 @@ async def test_killed_around_a_proposal_the_next_start_makes_it_once(under_way: 
 
 
 async def test_beside_the_roles_that_execute_it_decides_all_the_same(under_way: Awaitable[None]) -> None:
+    await under_way
+
+
+async def test_what_a_freeze_skipped_is_not_taken_and_not_repeated_at_once(
+    under_way: Awaitable[None],
+) -> None:
+    await under_way
+
+
+async def test_the_six_proofs_hold_of_a_wish_of_harvest_s_own(under_way: Awaitable[None]) -> None:
     await under_way
