@@ -181,6 +181,11 @@ async def _a_day(log_url: str, folder: Path) -> None:
         assert shown[climber.symbol]["wish"]["fate"] == "taken"
         assert {one["symbol"] for one in status.document["over"]} == {loser.symbol, turning.symbol}
         assert "rung" in (await deployment.command("harvest", "status")).out
+        doctor = await deployment.command("doctor", "--json")
+        checks = {check["name"]: check for check in doctor.document["checks"]}
+        assert checks["harvest"]["status"] == "ok", checks["harvest"]
+        wiring = f"wiring {deployment.log.prefix}harvest.intent"
+        assert checks[wiring]["status"] == "ok", checks[wiring]
         strange = [
             key
             for key in await deployment.log.keys()

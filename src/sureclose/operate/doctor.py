@@ -8,6 +8,7 @@ from sureclose.domain.times import iso_ms
 from sureclose.domain.words import Mode
 from sureclose.journal import authority, lease
 from sureclose.journal.fence import read_lineage
+from sureclose.operate import harvest_status
 from sureclose.operate.check import Check, Status
 from sureclose.operate.leading import leading_path
 from sureclose.operate.session import Session
@@ -38,6 +39,7 @@ async def examine(session: Session, *, accept_everysec: bool, execute_is_approva
         ("authority", lambda: _authority(session)),
         ("executor", lambda: _executor(session)),
         ("components", lambda: _components(session)),
+        ("harvest", lambda: harvest_status.check(session)),
         ("second submitter, by orders", lambda: foreign_orders(session)),
         ("second submitter, by readers", lambda: foreign_readers(session)),
         ("old apply layer", lambda: old_apply_layer(session)),

@@ -6,6 +6,7 @@ import msgspec
 
 from sureclose.domain.harvest.wishes import Wish, decode
 from sureclose.journal.harvest import HarvestBook
+from sureclose.operate.check import Check, Status
 from sureclose.operate.session import Session
 from sureclose.services.alarms.alarm import AlarmKind
 from sureclose.services.alarms.ledger import AlarmLedger
@@ -68,6 +69,29 @@ async def status(session: Session) -> HarvestStatus:
         conditions=await _conditions(session),
         over=await _over(book),
     )
+
+
+async def check(session: Session) -> Check:
+    """For ``doctor``: whether somebody decides, where anybody ever did, and about every open position."""
+    found, name = await status(session), "harvest"
+    if found.age_s is None:
+        return Check(
+            name=name, status=Status.SKIP, detail="nobody of ours decides here: it runs when it is named"
+        )
+    if not found.alive:
+        detail = f"{found.worker} was last heard {found.age_s:.0f} s ago"
+        remedy = "start `sureclose run --roles harvest`, or decide by other means"
+        return Check(name=name, status=Status.WARN, detail=detail, remedy=remedy)
+    if found.conditions:
+        detail = "; ".join(f"{one.kind} {one.subject}" for one in found.conditions)
+        return Check(
+            name=name,
+            status=Status.WARN,
+            detail=detail,
+            remedy="`sureclose harvest status` says what is wrong",
+        )
+    detail = f"policy {found.policy}, {len(found.positions)} open positions, all decided about"
+    return Check(name=name, status=Status.OK, detail=detail)
 
 
 async def _conditions(session: Session) -> tuple[Condition, ...]:

@@ -85,7 +85,6 @@ _CRITICAL: Final = frozenset(
         AlarmKind.SAFETY_FAILED,
         AlarmKind.SAFETY_EXPIRED,
         AlarmKind.HARVEST_BLIND,
-        AlarmKind.HARVEST_UNHEEDED,
     }
 )
 
