@@ -423,8 +423,8 @@ class Exchange:
         """The mark price is this, and walks on from there."""
         await self._json("POST", "/paper/v1/prices", {"symbol": symbol, "price": f"{price:f}"})
 
-    async def minute(self, candles: Mapping[str, Sequence[str]]) -> None:
-        """A minute has gone by with these candles (open, high, low, close), though the clock stands."""
+    async def minutes(self, candles: Mapping[str, Sequence[Sequence[str]]]) -> None:
+        """Minutes have gone by with these candles (open, high, low, close), though the clock stands."""
         await self._json("POST", "/paper/v1/candles", {"candles": candles})
 
     async def armed(self) -> list[dict[str, Any]]:

@@ -25,7 +25,9 @@ async def exchange(settings: PaperSettings) -> AsyncIterator[PaperExchange]:
 
 
 async def pass_minute(client: Bare, **candles: tuple[str, str, str, str]) -> None:
-    status, answer = await client.control("POST", "candles", {"candles": candles})
+    status, answer = await client.control(
+        "POST", "candles", {"candles": {symbol: [one] for symbol, one in candles.items()}}
+    )
     assert status == 200, answer
 
 
@@ -95,7 +97,7 @@ async def _weight(client: Bare) -> int:
 
 async def test_a_candle_that_is_none_changes_nothing(client: Bare) -> None:
     before = await klines(client, interval="1m", limit=2)
-    wrong = {"candles": {"ETHUSDT": ["2400", "2399", "2390", "2395"]}}
+    wrong = {"candles": {"ETHUSDT": [["2400", "2410", "2390", "2395"], ["2400", "2399", "2390", "2395"]]}}
     status, answer = await client.control("POST", "candles", wrong)
     assert status == 400
     assert "open and close must lie between" in answer["msg"]

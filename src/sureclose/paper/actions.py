@@ -30,7 +30,7 @@ class _PriceForm(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _CandlesForm(msgspec.Struct, forbid_unknown_fields=True):
-    candles: dict[str, tuple[Decimal, Decimal, Decimal, Decimal]]
+    candles: dict[str, list[tuple[Decimal, Decimal, Decimal, Decimal]]]
 
 
 class _LiquidationForm(msgspec.Struct, forbid_unknown_fields=True):
@@ -78,21 +78,25 @@ def _check_price(house: House, symbol: str, price: Decimal) -> None:
         raise SettingsError(f"price must lie between {contract.tick * 10} and {contract.max_price}")
 
 
-def _pass_minute(house: House, body: str) -> Any:
+def _pass_minutes(house: House, body: str) -> Any:
     form = read(body, _CandlesForm, ACTIONS["POST /paper/v1/candles"].example)
-    for symbol, prices in form.candles.items():
-        for price in prices:
-            _check_price(house, symbol, price)
-        opened, high, low, closed = prices
-        if not low <= min(opened, closed) or not max(opened, closed) <= high:
-            raise SettingsError(
-                f"the candle of {symbol} is none: open and close must lie between low and high"
-            )
-    for symbol, prices in form.candles.items():
-        house.desk.candles.over(symbol, Candle(*prices))
-    house.desk.sweep()
+    for symbol, candles in form.candles.items():
+        for prices in candles:
+            _check_candle(house, symbol, prices)
+    for symbol, candles in form.candles.items():
+        for prices in candles:
+            house.desk.candles.over(symbol, Candle(*prices))
+            house.desk.sweep()
     house.tell_marks()
-    return {"minutes": 1, "symbols": len(form.candles)}
+    return {symbol: len(candles) for symbol, candles in form.candles.items()}
+
+
+def _check_candle(house: House, symbol: str, prices: tuple[Decimal, Decimal, Decimal, Decimal]) -> None:
+    for price in prices:
+        _check_price(house, symbol, price)
+    opened, high, low, closed = prices
+    if not low <= min(opened, closed) or not max(opened, closed) <= high:
+        raise SettingsError(f"the candle of {symbol} is none: open and close must lie between low and high")
 
 
 def _set_price(house: House, body: str) -> Any:
@@ -190,10 +194,10 @@ ACTIONS: dict[str, Action] = {
         '{"symbol": "ETHUSDT", "price": "2500"}',
     ),
     "POST /paper/v1/candles": Action(
-        "a minute has gone by with these candles (open, high, low, close), though the clock stands: klines move back by it, "
-        "the mark prices are its closes and told at once",
-        _pass_minute,
-        '{"candles": {"ETHUSDT": ["2400", "2410", "2395", "2405"]}}',
+        "minutes have gone by with these candles (open, high, low, close), though the clock stands: what was before moves "
+        "back, the mark price is the last close and told at once",
+        _pass_minutes,
+        '{"candles": {"ETHUSDT": [["2400", "2410", "2395", "2405"]]}}',
     ),
     "POST /paper/v1/listen-key/delete": Action(
         "every listen key is deleted, as if by another program; sockets that listen to nothing else close", _delete_keys
