@@ -34,8 +34,10 @@ log = structlog.get_logger()
 
 ROUND_S: Final = 0.5
 """At least so often everything is judged anew: fates, ages and conditions change without any news."""
-LEAST_S: Final = 0.02
-"""At most so often, however much is told."""
+LEAST_S: Final = 0.1
+"""At most so often, however much is told: each position takes a millisecond, and closes may have the same processor."""
+SHARE: Final = 3
+"""So many times as long as a round took nobody is judged."""
 TELL_S: Final = 5.0
 """How often the document of its health is renewed; it is old after three times that."""
 NEWS_S: Final = 0.5
@@ -84,6 +86,8 @@ class Harvest:
         self._started_at = started_at
         self._news = asyncio.Event()
         self._seen: tuple[PositionHealth, ...] = ()
+        self._failures: dict[str, str] = {}
+        """By position, what was last said of a failure of ours: it is said once."""
         self._changed = True
         self._ended_at: dict[str, int] = {}
         """When the last wish of a position was seen to have ended, in venue milliseconds: it is read again before anything else."""
@@ -110,8 +114,7 @@ class Harvest:
                             "harvest_log_lost", error=str(error), remedy="nothing is proposed meanwhile"
                         )
                     self.log_answers = False
-                # Half of the time is everybody else's, whatever a round takes.
-                if await wait_set(stop, max(LEAST_S, self._monotonic() - began)):
+                if await wait_set(stop, max(LEAST_S, SHARE * (self._monotonic() - began))):
                     break
                 await self._either(stop)
         finally:
@@ -163,9 +166,13 @@ class Harvest:
         except (RedisError, LogProblem, OSError):
             raise
         except Exception as error:
-            log.exception("harvest_position_failed", symbol=position.symbol)
-            why = NoDecision(Condition.POLICY_FAILED, f"{type(error).__name__}: {error}")
-            found = health_of(position, None, None, why)
+            what = f"{type(error).__name__}: {error}"
+            if self._failures.get(_field(position)) != what:
+                log.exception("harvest_position_failed", symbol=position.symbol)
+            self._failures[_field(position)] = what
+            found = health_of(position, None, None, NoDecision(Condition.POLICY_UNDECIDED, what))
+        else:
+            self._failures.pop(_field(position), None)
         undecided = self._conditions.undecided_s(found.subject, found.answer)
         return msgspec.structs.replace(found, undecided_s=undecided)
 
