@@ -12,7 +12,7 @@ from sureclose.services.alarms.alarm import AlarmKind
 from sureclose.services.alarms.ledger import AlarmLedger
 from sureclose.services.harvest.conditions import SUBJECT
 from sureclose.services.harvest.harvest import TELL_S
-from sureclose.services.harvest.health import HarvestHealth, PositionHealth
+from sureclose.services.harvest.health import Answer, HarvestHealth, PositionHealth
 
 STALE_MS: Final = 3 * round(TELL_S * 1000)
 """How old its last word may be while it is taken to be alive."""
@@ -90,7 +90,8 @@ async def check(session: Session) -> Check:
             detail=detail,
             remedy="`sureclose harvest status` says what is wrong",
         )
-    detail = f"policy {found.policy}, {len(found.positions)} open positions, all decided about"
+    undecided = sum(one.answer is Answer.UNDECIDED for one in found.positions)
+    detail = f"policy {found.policy}, {len(found.positions)} open positions, {undecided} undecided just now"
     return Check(name=name, status=Status.OK, detail=detail)
 
 

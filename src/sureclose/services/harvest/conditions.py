@@ -51,9 +51,7 @@ class Conditions:
         wish, subject = position.wish, position.subject
         undecided = ""
         if position.undecided_s >= self._long_s:
-            undecided = (
-                f"nobody can decide about {subject} for {position.undecided_s:.0f} s: {position.reason}"
-            )
+            undecided = f"no decision about {subject} for {position.undecided_s:.0f} s: {position.reason}"
         self._say(AlarmKind.HARVEST_BLIND, subject, undecided, _UNDECIDED, condition=position.condition)
         unheeded, plan_id = "", ""
         if (
