@@ -182,6 +182,7 @@ STATES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(STATES)
 def test_a_state_comes_back_as_it_was_written_and_is_always_written_alike(state: Followed) -> None:
     assert decode(encode(state)) == state

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sureclose.domain.actions import ALL
@@ -32,6 +32,7 @@ def markets(draw: st.DrawFn) -> MarketState:
     )
 
 
+@settings(deadline=None)
 @given(markets(), st.integers(0, 1000 * HOUR_MS))
 def test_the_score_is_the_formula_and_nothing_else(market: MarketState, age: int) -> None:
     flip = 1 if market.p_trend < 0.3 and market.p_chop + market.p_mr > 0.5 else 0
@@ -45,6 +46,7 @@ def test_the_score_is_the_formula_and_nothing_else(market: MarketState, age: int
     assert score.terms == pytest.approx((flip, spike, drop, old))
 
 
+@settings(deadline=None)
 @given(markets(), st.integers(0, 1000 * HOUR_MS))
 def test_the_score_is_never_below_a_half_nor_above_what_all_terms_together_make(
     market: MarketState, age: int
@@ -53,6 +55,7 @@ def test_the_score_is_never_below_a_half_nor_above_what_all_terms_together_make(
     assert 0.5 <= kill_score(market, age).value <= most == pytest.approx(0.92, abs=0.001)
 
 
+@settings(deadline=None)
 @given(markets(), st.integers(0, 1000 * HOUR_MS))
 def test_the_score_can_be_computed_again_from_the_breakdown_that_travels(
     market: MarketState, age: int
@@ -124,6 +127,7 @@ def test_a_state_of_a_market_that_is_none_can_not_be_made(changes: dict[str, Any
         msgspec.structs.replace(CALM, **changes)
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False))
 def test_the_sigmoid_is_defined_everywhere(x: float) -> None:
     assert 0 <= sigmoid(x) <= 1

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sureclose.domain.harvest.episodes import with_asked
@@ -20,6 +20,7 @@ PRICES = st.decimals("0.00000001", "1000000", places=8)
 AMOUNTS = st.decimals("-1000000", "1000000", places=3).filter(bool)
 
 
+@settings(deadline=None)
 @given(PRICES, PRICES, AMOUNTS, st.decimals("0.001", "0.5", places=3))
 def test_r_is_the_formula_and_nothing_else(
     entry: Decimal, mark: Decimal, amount: Decimal, stop: Decimal
@@ -79,6 +80,7 @@ def test_without_a_believable_mark_there_is_no_rung() -> None:
     assert undecided(ladder(view(None))).condition is Condition.MARK_MISSING
 
 
+@settings(deadline=None)
 @given(st.lists(st.decimals("-3", "9", places=2), max_size=30), AMOUNTS)
 def test_whatever_way_the_price_takes_each_rung_comes_once_and_the_sum_is_that_of_the_highest(
     way: list[Decimal], amount: Decimal

@@ -58,13 +58,27 @@ def test_a_way_straight_down_is_a_trend_of_full_strength_without_volatility() ->
     found = state(walk(np.full(COUNT, -0.01)))
     assert found.p_trend > 0.99
     assert found.trend_strength == pytest.approx(1)
-    assert found.sigma == pytest.approx(0, abs=1e-9)
+    assert found.sigma == 0
 
 
 def test_candles_that_take_each_other_back_are_chop() -> None:
-    found = state([2400 * (1 + 0.004 * (number % 2)) for number in range(COUNT)])
+    back = np.array([0.004 * (number % 2) for number in range(COUNT)])
+    found = state(2400 * (1 + back + noise(5, 0.0003)))
     assert found.p_chop > 0.9
-    assert found.trend_strength < 0.05
+    assert found.trend_strength < 0.1
+
+
+@pytest.mark.parametrize("ticks", [0.3, 0.5, 1.0])
+def test_the_rounding_of_a_coarse_price_is_no_chop(ticks: float) -> None:
+    """A price of 0.05 in steps of 0.0001 that moves less than such a step from candle to candle."""
+    walks = [0.05 + np.cumsum(noise(seed, ticks * 0.0001)) for seed in range(100)]
+    flips = sum(state(np.round(one, 4)).p_trend < 0.3 for one in walks)
+    assert flips <= 2, f"{flips} of 100"
+
+
+def test_a_coarse_price_that_goes_one_way_is_a_trend() -> None:
+    found = state(np.round(0.05 + np.cumsum(noise(1, 0.00005) + 0.00003), 4))
+    assert found.p_trend > 0.8
 
 
 def test_a_price_that_swings_around_its_mean_reverts() -> None:

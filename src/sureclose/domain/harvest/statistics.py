@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 Series: TypeAlias = NDArray[np.float64]
 
 HORIZON: Final = 8
-"""Klines over which a move may go on or come back. Lo and MacKinlay tabulate q = 2, 4, 8, 16; a fifteenth of the series is the
-most that their normal approximation is good for."""
+"""Klines over which a move may go on or come back: of the q = 2, 4, 8, 16 that Lo and MacKinlay tabulate, the longest that fits
+several times into the fewest klines."""
 RECENT: Final = 24
 """Klines that ``sigma`` and ``trend_strength`` are of: with klines of an hour, a day."""
 CHANCE: Final = 2.326
@@ -25,6 +25,8 @@ CHANCE: Final = 2.326
 MOST: Final = 8.0
 """Evidence beyond so many standard errors adds nothing."""
 LEAST_RETURNS: Final = 6 * HORIZON
+COARSE: Final = 1.5
+"""A market that moves less than so many of the smallest steps of its price is mostly rounding, which takes each move back."""
 _NOISE: Final = 1e-9
 """A spread of the returns below this part of the largest one is rounding, not movement."""
 
@@ -45,7 +47,7 @@ def statistics(prices: Sequence[Decimal]) -> Statistics:
     closes: Series = np.array(prices, dtype=np.float64)
     returns: Series = np.diff(np.log(closes))
     recent = returns[-RECENT:]
-    p_trend, p_mr, p_chop = probabilities(returns)
+    p_trend, p_mr, p_chop = probabilities(returns, is_coarse=is_coarse(closes))
     return Statistics(
         p_trend=p_trend,
         p_mr=p_mr,
@@ -64,27 +66,40 @@ def efficiency(returns: Series) -> float:
     return min(1.0, (np.abs(returns.sum()) / way).item()) if way > 0 else 0.0
 
 
-def probabilities(returns: Series) -> tuple[float, float, float]:
+def is_coarse(closes: Series) -> bool:
+    """Whether the steps of the price are too large for what it moves: then what comes back may only be rounding.
+
+    The smallest gap between two prices that were seen stands for the step. Rounding to a step adds -step^2 / 12 to the covariance
+    of neighbouring returns, and nothing to what makes a trend.
+    """
+    gaps = np.diff(np.unique(closes))
+    return len(gaps) > 0 and bool(np.diff(closes).std(ddof=1) < COARSE * gaps.min())
+
+
+def probabilities(returns: Series, *, is_coarse: bool = False) -> tuple[float, float, float]:
     """Trend, mean reversion, chop: softmax of what speaks for each beyond chance.
 
     Trend: moves go on over ``HORIZON`` klines, or there is a drift. Mean reversion: moves come back over ``HORIZON`` klines.
     Chop: each kline takes back the one before. Without evidence each is a third, so a market that is only random
     is no regime flip, whose threshold of p_trend lies at 0.3.
     """
-    spread = _spread(returns)
-    if spread == 0.0:
-        drift = MOST if returns.any() else 0.0
-        goes_on = takes_back = 0.0
-    else:
-        drift = _beyond_chance(np.abs(returns.mean()).item() * len(returns) ** 0.5 / spread)
-        goes_on = variance_ratio(returns, HORIZON)
-        takes_back = variance_ratio(returns, 2)
+    drift, goes_on, takes_back = _signs(returns)
+    trend = max(_beyond_chance(goes_on), _beyond_chance(drift))
     evidence = np.array(
-        (max(_beyond_chance(goes_on), drift), _beyond_chance(-goes_on), _beyond_chance(-takes_back))
+        (trend, 0.0, 0.0) if is_coarse else (trend, _beyond_chance(-goes_on), _beyond_chance(-takes_back))
     )
-    weights = np.exp(evidence - evidence.max())
+    weights = np.exp(evidence)
     p_trend, p_mr, p_chop = (weights / weights.sum()).tolist()
     return p_trend, p_mr, p_chop
+
+
+def _signs(returns: Series) -> tuple[float, float, float]:
+    """Drift, and how far moves go on over ``HORIZON`` klines and over two, each in standard errors."""
+    spread = _spread(returns)
+    if spread == 0.0:
+        return (CHANCE + MOST if returns.any() else 0.0), 0.0, 0.0
+    drift = np.abs(returns.mean()).item() * len(returns) ** 0.5 / spread
+    return drift, variance_ratio(returns, HORIZON), variance_ratio(returns, 2)
 
 
 def variance_ratio(returns: Series, horizon: int) -> float:
