@@ -151,6 +151,7 @@ class Harvested:
         shadows: Sequence[Policy] = (),
         *,
         patience_s: float = 5.0,
+        worker: str = "one",
     ) -> None:
         time = self.time = account.time
         self.wire = wire
@@ -184,12 +185,13 @@ class Harvested:
             clock=account.clock,
             wall=time.ms,
             monotonic=time.seconds,
-            worker="one",
+            worker=worker,
             started_at=NOW,
         )
 
     async def look(self, rounds: int = 1) -> dict[str, PositionHealth]:
         """Reads, and rounds of judging; what is said of each position then."""
+        await self.harvest.speak()
         await self.sight.look()
         for _ in range(rounds):
             await self.harvest.round()

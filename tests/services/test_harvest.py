@@ -12,8 +12,10 @@ from sureclose.domain.components import NO_SCOPE, component_of, scope_of
 from sureclose.domain.harvest.policy import Hold, Judgement, Proposal, View
 from sureclose.domain.harvest.reference import Reference
 from sureclose.domain.harvest.wishes import SETTLED_MS, VALID_MS, Fate
+from sureclose.services.alarms.alarm import AlarmKind
 from sureclose.services.harvest.conditions import LONG_S
-from sureclose.services.harvest.health import Answer
+from sureclose.services.harvest.harvest import STALE_MS
+from sureclose.services.harvest.health import Answer, parsed
 from sureclose.services.settings import Role
 from sureclose.streams.connection import Log
 from sureclose.streams.names import StreamName
@@ -315,6 +317,46 @@ async def test_a_position_that_was_read_before_its_last_close_ended_is_read_agai
     await one.harvest.round()
     assert one.seen["ETHUSDT"].condition == "position_stale"
     assert len(await one.published()) == 1
+
+
+async def test_of_two_processes_one_speaks_and_the_other_when_it_falls_silent(
+    make: Make, account: Account
+) -> None:
+    """What one can't decide about and the other can would be raised and cleared for ever."""
+    account.open("ETHUSDT")
+    del account.prices["ETHUSDT"]
+    one, two = make(), make(worker="two")
+    await one.settled()
+    account.time.pass_s(LONG_S + 1)
+    await one.look()
+    assert ("HARVEST_BLIND", "ETHUSDT") in one.standing
+    await two.settled()
+    said = parsed(await two.book.health())
+    assert said is not None
+    assert (said.worker, two.standing) == ("one", set())
+    account.time.pass_s(STALE_MS / 1000 + 1)
+    await two.look()
+    said = parsed(await two.book.health())
+    assert said is not None
+    assert said.worker == "two"
+
+
+async def test_a_restart_does_not_end_a_condition_that_it_has_not_seen_the_end_of(
+    make: Make, account: Account
+) -> None:
+    account.open("ETHUSDT")
+    del account.prices["ETHUSDT"]
+    policy = Late()
+    one = make(policy, patience_s=0.05)
+    one.alarms.raise_(AlarmKind.HARVEST_BLIND, "ETHUSDT", "it was so", "look")
+    one.alarms.raise_(AlarmKind.HARVEST_POLICY, "late", "it was so", "mend it")
+    one.alarms.raise_(AlarmKind.HARVEST_BLIND, "BTCUSDT", "it was so", "look")
+    await one.settled()
+    assert one.standing == {("HARVEST_BLIND", "ETHUSDT"), ("HARVEST_POLICY", "late")}
+    policy.let.set()
+    async with asyncio.timeout(10):
+        while one.standing:
+            await one.look()
 
 
 def test_harvest_is_a_producer_and_no_controller() -> None:

@@ -11,11 +11,9 @@ from sureclose.operate.session import Session
 from sureclose.services.alarms.alarm import AlarmKind
 from sureclose.services.alarms.ledger import AlarmLedger
 from sureclose.services.harvest.conditions import SUBJECT
-from sureclose.services.harvest.harvest import TELL_S
-from sureclose.services.harvest.health import Answer, HarvestHealth, PositionHealth
+from sureclose.services.harvest.harvest import STALE_MS
+from sureclose.services.harvest.health import Answer, PositionHealth, parsed
 
-STALE_MS: Final = 3 * round(TELL_S * 1000)
-"""How old its last word may be while it is taken to be alive."""
 _KINDS: Final = (AlarmKind.HARVEST_BLIND, AlarmKind.HARVEST_POLICY, AlarmKind.HARVEST_UNHEEDED)
 
 
@@ -55,7 +53,7 @@ class HarvestStatus(msgspec.Struct, frozen=True, kw_only=True):
 async def status(session: Session) -> HarvestStatus:
     """What the log says of it. Asks the venue nothing."""
     book, now = HarvestBook(session.wire, session.keys), session.clock.now()
-    health = _health(await book.health())
+    health = parsed(await book.health())
     age = None if health is None else max(0, now - health.at)
     alive = age is not None and age <= STALE_MS
     return HarvestStatus(
@@ -128,11 +126,3 @@ async def _over(book: HarvestBook) -> tuple[Over, ...]:
             )
             found.append(over)
     return tuple(sorted(found, key=lambda one: (one.symbol, one.position_side)))
-
-
-def _health(document: bytes | None) -> HarvestHealth | None:
-    """Its last word; one that another version wrote is none."""
-    try:
-        return None if document is None else HarvestHealth.parse(document)
-    except msgspec.DecodeError:
-        return None

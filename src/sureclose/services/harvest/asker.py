@@ -30,10 +30,16 @@ class Asker:
         self._room = asyncio.Semaphore(AT_ONCE)
         self._late = 0
         self._faults: dict[str, str] = {}
+        self._answered = False
 
     @property
     def name(self) -> str:
         return self._policy.name
+
+    @property
+    def has_answered(self) -> bool:
+        """Since the start: before that it can't be said to work."""
+        return self._answered
 
     @property
     def fault(self) -> str:
@@ -52,6 +58,7 @@ class Asker:
             self._faults[subject] = answer.why
         else:
             self._faults.pop(subject, None)
+            self._answered = True
         return answer
 
     async def _answer(self, view: View) -> Judgement:

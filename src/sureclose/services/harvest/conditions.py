@@ -35,7 +35,8 @@ class Conditions:
         """``seen`` is every open position, ``None`` while that is not known: then nothing of one is over."""
         self._say(AlarmKind.BLIND, SUBJECT, f"harvest is blind: {blind}" if blind else "", _BLIND)
         for asker in askers:
-            self._say(AlarmKind.HARVEST_POLICY, asker.name, asker.fault, _POLICY)
+            if asker.fault or asker.has_answered:
+                self._say(AlarmKind.HARVEST_POLICY, asker.name, asker.fault, _POLICY)
         if seen is None:
             return
         for position in seen:
@@ -49,10 +50,11 @@ class Conditions:
 
     def _about(self, position: PositionHealth) -> None:
         wish, subject = position.wish, position.subject
-        undecided = ""
-        if position.undecided_s >= self._long_s:
-            undecided = f"no decision about {subject} for {position.undecided_s:.0f} s: {position.reason}"
-        self._say(AlarmKind.HARVEST_BLIND, subject, undecided, _UNDECIDED, condition=position.condition)
+        if position.answer is not Answer.UNDECIDED:
+            self._alarms.clear(AlarmKind.HARVEST_BLIND, subject)
+        elif position.undecided_s >= self._long_s:
+            what = f"no decision about {subject} for {position.undecided_s:.0f} s: {position.reason}"
+            self._say(AlarmKind.HARVEST_BLIND, subject, what, _UNDECIDED, condition=position.condition)
         unheeded, plan_id = "", ""
         if (
             wish is not None

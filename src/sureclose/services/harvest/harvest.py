@@ -20,7 +20,7 @@ from sureclose.services.harvest.asker import BROKEN, Asker, fall_back
 from sureclose.services.harvest.candles import Candles
 from sureclose.services.harvest.conditions import Conditions
 from sureclose.services.harvest.fates import fate_of
-from sureclose.services.harvest.health import HarvestHealth, PositionHealth, health_of
+from sureclose.services.harvest.health import HarvestHealth, PositionHealth, health_of, parsed
 from sureclose.services.harvest.ledger import Ledger
 from sureclose.services.harvest.proposing import Proposing
 from sureclose.services.harvest.shadows import Shadow
@@ -38,8 +38,9 @@ LEAST_S: Final = 0.1
 """At most so often, however much is told: each position takes a millisecond, and closes may have the same processor."""
 SHARE: Final = 3
 """So many times as long as a round took nobody is judged."""
-TELL_S: Final = 5.0
+TELL_S: Final = 1.0
 """How often the document of its health is renewed; it is old after three times that."""
+STALE_MS: Final = 3 * round(TELL_S * 1000)
 NEWS_S: Final = 0.5
 """How often it is at most, while something changes."""
 PROTECTIVE: Final = "protective"
@@ -91,6 +92,8 @@ class Harvest:
         self._changed = True
         self._ended_at: dict[str, int] = {}
         """When the last wish of a position was seen to have ended, in venue milliseconds: it is read again before anything else."""
+        self._speaks = False
+        """Whether it is this process that tells of health and conditions."""
         self.log_answers: bool | None = None
 
     def wake(self, _symbol: str = "") -> None:
@@ -133,7 +136,7 @@ class Harvest:
         blind = self._sight.blind
         if blind or not self._sight.has_seen or not self._clock.measured:
             self._seen = ()
-            if blind:
+            if blind and self._speaks:
                 self._conditions.tell(blind, None, self._askers)
             return
         positions = self._sight.positions
@@ -144,7 +147,8 @@ class Harvest:
         fields = {_field(position) for position in positions}
         for asker in self._askers:
             asker.forget_all_but(fields)
-        self._conditions.tell("", self._seen, self._askers)
+        if self._speaks:
+            self._conditions.tell("", self._seen, self._askers)
         self._changed = self._changed or before != self._seen
 
     async def _all(self, positions: Sequence[Position]) -> tuple[PositionHealth, ...]:
@@ -253,9 +257,20 @@ class Harvest:
                 continue
             due, self._changed = self._monotonic() + TELL_S, False
             try:
-                await self._book.keep_health(self.health().document())
+                await self.speak()
             except RedisError as error:
                 log.debug("harvest_health_not_kept", error=str(error))
+
+    async def speak(self) -> None:
+        """Say how it is, unless another process does: two that see differently must not contradict each other for ever.
+
+        Raises what the log raises.
+        """
+        said = parsed(await self._book.health())
+        fresh = said is not None and self._wall() - said.at <= STALE_MS
+        self._speaks = said is None or not fresh or said.worker == self._worker
+        if self._speaks:
+            await self._book.keep_health(self.health().document())
 
     def health(self) -> HarvestHealth:
         """What is so now, without asking anybody."""
