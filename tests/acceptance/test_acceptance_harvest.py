@@ -155,7 +155,7 @@ async def _a_day(log_url: str, folder: Path) -> None:
         # One more restart at the end of the day finds nothing more to do.
         running.kill()
         running = harvest(deployment)
-        await _sees(deployment, running, climber.symbol)
+        await _taken(deployment, running, climber.symbol)
         await deployment.log.consumed_all()
         books = await venue.records()
         quarter = climber.share("0.25")
@@ -209,6 +209,16 @@ async def _sees(deployment: World, process: Process, symbol: str) -> Mapping[str
     return await eventually(f"harvest judges {symbol}", probe, told=lambda: process.told)
 
 
+async def _taken(deployment: World, process: Process, symbol: str) -> Mapping[str, Any]:
+    """The same, once it says that the last wish had its effect."""
+
+    async def probe() -> Mapping[str, Any] | None:
+        seen = await _sees(deployment, process, symbol)
+        return seen if seen["wish"] and seen["wish"]["fate"] == "taken" else None
+
+    return await eventually("the wish is followed to its end", probe)
+
+
 # Kills and companions ----------------------------------------------------------------------------------------------
 
 
@@ -259,12 +269,7 @@ async def _killed_around_a_proposal(log_url: str, folder: Path) -> None:
         assert await dies.ended() == CRASHED
         assert len(await wishes(deployment, held.symbol)) == 1
         last = harvest(deployment)
-
-        async def taken() -> Mapping[str, Any] | None:
-            seen = await _sees(deployment, last, held.symbol)
-            return seen if seen["wish"] and seen["wish"]["fate"] == "taken" else None
-
-        seen = await eventually("the wish is followed to its end", taken)
+        seen = await _taken(deployment, last, held.symbol)
         assert (seen["rung"], seen["wish"]["number"]) == (1, 1)
         await deployment.log.consumed_all()
         assert quantities(await closed(deployment, held.symbol, 1)) == [held.share("0.25")]
@@ -322,6 +327,37 @@ async def _frozen(log_url: str, folder: Path) -> None:
         assert (nobody.code, "there is no policy 'nobody'" in nobody.err) == (4, True), nobody
 
 
+async def _in_hedge_mode(log_url: str, folder: Path) -> None:
+    """Long and short of one symbol are two positions, each with an episode and a wish of its own."""
+    async with world(log_url, folder) as deployment:
+        venue = deployment.exchange
+        await venue.signed("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
+        market = venue.reserve("ETHUSDT")
+        await venue.put(market, 400 * market.step)
+        await venue.put(market, -200 * market.step)
+        await executor(deployment)
+        harvest(deployment)
+        # The long loses 1.8 R by it; the short gains as much, which is no rung.
+        await venue.price("ETHUSDT", market.price * Decimal("0.966"))
+        [order] = await closed(deployment, "ETHUSDT", 1)
+        assert (order["side"], order["positionSide"], Decimal(order["executedQty"])) == (
+            "SELL",
+            "LONG",
+            400 * market.step,
+        )
+        # Then the short gains 4 R and more: half of it is closed.
+        await venue.price("ETHUSDT", market.price * Decimal("0.915"))
+        order = (await closed(deployment, "ETHUSDT", 2))[1]
+        assert (order["side"], order["positionSide"], Decimal(order["executedQty"])) == (
+            "BUY",
+            "SHORT",
+            100 * market.step,
+        )
+        await deployment.log.consumed_all()
+        sides = [wish["position_side"] for wish in await wishes(deployment, "ETHUSDT")]
+        assert sides == ["LONG", "SHORT"]
+
+
 async def _proven(_: str, folder: Path) -> None:
     done = await command("prove", "--via", "harvest", "--json", folder=folder)
     assert done.code == 0, done
@@ -337,6 +373,7 @@ SCENARIOS: Scenarios = {
     "test_killed_around_a_proposal_the_next_start_makes_it_once": _killed_around_a_proposal,
     "test_beside_the_roles_that_execute_it_decides_all_the_same": _beside_the_executor,
     "test_what_a_freeze_skipped_is_not_taken_and_not_repeated_at_once": _frozen,
+    "test_in_hedge_mode_each_side_is_decided_about_by_itself": _in_hedge_mode,
     "test_the_six_proofs_hold_of_a_wish_of_harvest_s_own": _proven,
 }
 
@@ -363,6 +400,10 @@ async def test_beside_the_roles_that_execute_it_decides_all_the_same(under_way: 
 async def test_what_a_freeze_skipped_is_not_taken_and_not_repeated_at_once(
     under_way: Awaitable[None],
 ) -> None:
+    await under_way
+
+
+async def test_in_hedge_mode_each_side_is_decided_about_by_itself(under_way: Awaitable[None]) -> None:
     await under_way
 
 

@@ -90,8 +90,8 @@ class Harvest:
         self._failures: dict[str, str] = {}
         """By position, what was last said of a failure of ours: it is said once."""
         self._changed = True
-        self._ended_at: dict[str, int] = {}
-        """When the last wish of a position was seen to have ended, in venue milliseconds: it is read again before anything else."""
+        self._ended: dict[str, tuple[str, int]] = {}
+        """By position, the last wish that is known to have ended and a venue time after that: what was read before is too old."""
         self._speaks = False
         """Whether it is this process that tells of health and conditions."""
         self.log_answers: bool | None = None
@@ -187,7 +187,7 @@ class Harvest:
         if kept is None or doubt:
             unclear = NoDecision(Condition.EPISODE_UNCLEAR, doubt or "it is not known yet")
             return health_of(position, mark, kept, unclear)
-        if position.requested_at <= self._ended_at.get(_field(position), 0):
+        if position.requested_at <= self._ended_by(position, kept):
             unread = NoDecision(Condition.POSITION_STALE, "it has not been read since its last close ended")
             return health_of(position, mark, kept, unread)
         view = view_of(
@@ -201,6 +201,8 @@ class Harvest:
         )
         if isinstance(view, NoDecision):
             return health_of(position, mark, kept, view)
+        if any(doubt.condition is Condition.MARK_ABSURD for doubt in view.doubts):
+            self._sight.wake()  # where the market moved so far, the next read of the position says so too
         judgement, by = await self._ask(view)
         wait = ""
         if isinstance(judgement, Proposal):
@@ -236,16 +238,24 @@ class Harvest:
         if fate is Fate.PENDING:
             return kept
         after = ended(kept, fate, outcome, now)
-        self._ended_at[_field(position)] = self._clock.latest()
-        self._sight.wake()
-        field = _field(position)
-        if not await self._ledger.write(field, row, after):
+        if not await self._ledger.write(_field(position), row, after):
             return kept
         told = log.info if fate is Fate.TAKEN else log.warning
         told(
             "harvest_wish_ended", symbol=position.symbol, name=kept.wish.name, fate=str(fate), outcome=outcome
         )
         return after
+
+    def _ended_by(self, position: Position, kept: Kept) -> int:
+        """When its last wish was seen to have ended, here or by another process; venue milliseconds, 0 where none has."""
+        wish, field = kept.wish, _field(position)
+        if wish is None or wish.fate is Fate.PENDING:
+            return 0
+        known = self._ended.get(field)
+        if known is None or known[0] != wish.intent_id:
+            known = self._ended[field] = (wish.intent_id, self._clock.latest())
+            self._sight.wake()
+        return known[1]
 
     # What it says --------------------------------------------------------------------------------------------------
 
