@@ -21,6 +21,7 @@ from sureclose.services.alarms.ledger import AlarmLedger
 from sureclose.services.alarms.sinks import sinks_of
 from sureclose.services.alarms.tasks import TaskAlarms
 from sureclose.services.handing_over import HandOver
+from sureclose.services.harvest.policies import load_policy
 from sureclose.services.health import Health
 from sureclose.services.heartbeat import Heartbeat, Identity
 from sureclose.services.http import HttpServer, observation
@@ -51,7 +52,7 @@ async def run(
 ) -> int:
     """Run the roles until ``stop``; the exit code, 1 when a background task died.
 
-    Raises ``LogNotDurable``, and what listening can raise.
+    Raises ``LogNotDurable``, ``PolicyProblem``, and what listening can raise.
     """
     await _admissible(session, roles, accept_everysec=accept_everysec)
     process = Process(session, tuple(roles), stop)
@@ -62,6 +63,9 @@ async def _admissible(session: Session, roles: Collection[Role], *, accept_every
     report = await session.log.check()
     if session.mode is not Mode.PAPER:
         report.require_durable(accept_everysec=accept_everysec)
+    if Role.HARVEST in roles:
+        for name in (session.harvest.policy, *session.harvest.shadow):
+            load_policy(name)
     if not {Role.EXECUTION, Role.HARVEST_BRAIN} & set(roles):
         return
     try:
