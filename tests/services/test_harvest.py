@@ -145,6 +145,22 @@ async def test_incident_25_one_symbol_s_failure_stops_no_other_and_no_protection
     )
 
 
+async def test_incident_25_trades_that_make_no_sense_are_one_position_s_own(
+    make: Make, account: Account
+) -> None:
+    account.open("ETHUSDT")
+    account.open("BTCUSDT")
+    account.at_r("BTCUSDT", "2.1")
+    account.trades["ETHUSDT"] = [None]  # type: ignore[list-item]
+    one = make()
+    seen = await one.settled()
+    assert [wish["symbol"] for wish in await one.published()] == ["BTCUSDT"]
+    assert (seen["ETHUSDT"].condition, "AttributeError" in seen["ETHUSDT"].reason) == (
+        "episode_unclear",
+        True,
+    )
+
+
 class Late:
     """Does not answer before it is let."""
 

@@ -24,6 +24,7 @@ class Source:
     def __init__(self) -> None:
         self.failing: set[str] = set()
         self.slow: set[str] = set()
+        self.broken: set[str] = set()
         self.asked: list[tuple[str, str, int]] = []
         self.answered = asyncio.Event()
 
@@ -33,6 +34,8 @@ class Source:
             await asyncio.Event().wait()
         if symbol in self.failing:
             raise VenueError("no answer")
+        if symbol in self.broken:
+            raise KeyError(symbol)
         self.answered.set()
         return [CANDLE]
 
@@ -86,6 +89,15 @@ async def test_a_symbol_that_fails_or_never_answers_holds_up_no_other() -> None:
         async with asyncio.timeout(10):
             while reading.candles.of("CUSDT"):
                 await asyncio.sleep(0.01)
+
+
+async def test_an_answer_that_breaks_the_reader_is_its_symbol_s_own() -> None:
+    async with Reading("AUSDT", "BUSDT") as reading:
+        reading.source.broken.add("AUSDT")
+        async with asyncio.timeout(10):
+            while not (reading.candles.of("BUSDT") and reading.candles.why("AUSDT")):
+                await asyncio.sleep(0.01)
+        assert "KeyError" in reading.candles.why("AUSDT")
 
 
 def test_many_symbols_are_read_less_often_so_that_closes_have_room() -> None:

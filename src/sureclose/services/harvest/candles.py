@@ -88,7 +88,6 @@ class Candles:
         for symbol, task in list(self._reading.items()):
             if task.done():
                 del self._reading[symbol]
-                task.result()
         now = self._monotonic()
         for symbol in sorted(wanted):
             known = self._known.setdefault(symbol, _Read())
@@ -104,6 +103,12 @@ class Candles:
             if not known.why:
                 log.warning("klines_unread", symbol=symbol, error=str(error))
             known.why = str(error)
+            known.due = self._monotonic() + AGAIN_S
+        except Exception as error:
+            # Whatever is wrong with this symbol's klines, no other one is to suffer from it (incident 25).
+            if not known.why:
+                log.exception("klines_unread", symbol=symbol)
+            known.why = f"{type(error).__name__}: {error}"
             known.due = self._monotonic() + AGAIN_S
         else:
             known.klines, known.why = found, ""

@@ -8,6 +8,7 @@ import msgspec
 import structlog
 from redis.exceptions import RedisError
 
+from sureclose.domain.harvest.kill_score import KLINES
 from sureclose.domain.harvest.looking import view_of
 from sureclose.domain.harvest.policy import Condition, Judgement, NoDecision, Proposal, View
 from sureclose.domain.harvest.reference import scores_of
@@ -205,6 +206,8 @@ class Harvest:
             self._sight.wake()  # where the market moved so far, the next read of the position says so too
         judgement, by = await self._ask(view)
         wait = ""
+        if isinstance(judgement, NoDecision) and judgement.condition in KLINES:
+            judgement = self._with_reason(judgement, position.symbol)
         if isinstance(judgement, Proposal):
             kept, wait = await self._propose(kept, position, judgement, by)
         for shadow in self._shadows:
@@ -218,6 +221,11 @@ class Harvest:
         if isinstance(answer, NoDecision) and answer.condition in BROKEN:
             return fall_back(view, answer), PROTECTIVE
         return answer, self._asker.name
+
+    def _with_reason(self, found: NoDecision, symbol: str) -> NoDecision:
+        """Why there are no klines, where their last read failed."""
+        why = self._candles.why(symbol)
+        return NoDecision(found.condition, f"{found.why}: {why}") if why else found
 
     async def _propose(self, kept: Kept, position: Position, proposal: Proposal, by: str) -> tuple[Kept, str]:
         wait = why_not_now(kept, proposal.name, self._wall())

@@ -125,6 +125,11 @@ class Ledger:
             why = f"its trades can't be read: {error}"
         except RedisError as error:
             why = f"the log does not answer: {error}"
+        except Exception as error:
+            # Whatever is wrong with this position's trades, no other one is to suffer from it (incident 25).
+            why = f"{type(error).__name__}: {error}"
+            if self._why.get(field) != why:
+                log.exception("harvest_not_followed", position=field)
         self._why[field] = why
         self._due[field] = self._monotonic() + AGAIN_S
         log.debug("harvest_not_followed", position=field, why=why)
