@@ -37,6 +37,9 @@ class FaultPoint(StrEnum):
     # The safety controller: its right to one close, and the event that is its cause.
     BEFORE_FIRE = "before_fire"
     AFTER_FIRE = "after_fire"
+    # Harvest: a proposal becomes an intent, and its book says so.
+    BEFORE_PROPOSAL = "before_proposal"
+    AFTER_PROPOSAL = "after_proposal"
     # The stages: a name to read under, the entries, their ends.
     BEFORE_SLOT = "before_slot"
     AFTER_SLOT = "after_slot"

@@ -423,6 +423,10 @@ class Exchange:
         """The mark price is this, and walks on from there."""
         await self._json("POST", "/paper/v1/prices", {"symbol": symbol, "price": f"{price:f}"})
 
+    async def minutes(self, candles: Mapping[str, Sequence[Sequence[str]]]) -> None:
+        """Minutes have gone by with these candles (open, high, low, close), though the clock stands."""
+        await self._json("POST", "/paper/v1/candles", {"candles": candles})
+
     async def armed(self) -> list[dict[str, Any]]:
         armed: list[dict[str, Any]] = (await self._json("GET", "/paper/v1/faults"))["armed"]
         return armed

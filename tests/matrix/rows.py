@@ -133,6 +133,21 @@ SAFETY: Final = (
         elsewhere=_RIGHT,
     ),
 )
+_PROPOSED: Final = "tests/acceptance/test_acceptance_harvest.py::_killed_around_a_proposal"
+HARVEST: Final = (
+    Row(
+        FaultPoint.BEFORE_PROPOSAL,
+        "harvest's book as it was",
+        "judges anew, on what it reads now; the name of the wish is the same",
+        elsewhere=_PROPOSED,
+    ),
+    Row(
+        FaultPoint.AFTER_PROPOSAL,
+        "the intent, and in the book that it was asked for",
+        "follows what comes of the wish; does not make it again",
+        elsewhere=_PROPOSED,
+    ),
+)
 STAGES: Final = (
     *_around(
         "slot",
@@ -362,6 +377,7 @@ PARTS: Final[dict[str, tuple[Row, ...]]] = {
     "The process: who may execute, and what is taken up": PROCESS,
     "A switch of paths": SWITCH,
     "The safety controller": SAFETY,
+    "Harvest": HARVEST,
     "The stages: a name to read under, entries, and their ends": STAGES,
     "1 Receive": RECEIVE,
     "2 Size, and what stands in the way": SIZE,

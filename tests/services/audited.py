@@ -20,6 +20,7 @@ from sureclose.services.settings import (
     HarvestBrainSettings,
     StreamSettings,
 )
+from sureclose.services.settings_harvest import HarvestSettings
 from sureclose.streams.connection import Log
 from tests.journal.audit_cases import COMPONENT, MINIMUM, caused, material
 from tests.journal.journals import Desk
@@ -46,6 +47,7 @@ class Audit:
             streams=StreamSettings(prefix=desk.prefix),
             execution=ExecutionSettings(),
             harvest_brain=HarvestBrainSettings(),
+            harvest=HarvestSettings(),
             authority=AuthoritySettings(),
             keeping=unused,
             http=unused,

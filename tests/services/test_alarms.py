@@ -372,6 +372,7 @@ def test_what_needs_a_person_at_once_is_critical() -> None:
     assert critical == {
         "PARKED",
         "SAFETY_FAILED",
+        "HARVEST_BLIND",
         "SAFETY_EXPIRED",
         "BREACH",
         "BLIND",

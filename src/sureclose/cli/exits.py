@@ -16,6 +16,7 @@ from sureclose.config import ConfigError
 from sureclose.operate.asking import NoExecutor
 from sureclose.operate.host import HostFailed, NotRunning
 from sureclose.services.environment import EnvironmentTaken
+from sureclose.services.harvest.policies import PolicyProblem
 from sureclose.services.http import HttpProblem
 from sureclose.streams.errors import LogAddressInvalid, LogProblem
 from sureclose.venue.errors import VenueError
@@ -29,7 +30,7 @@ def run(command: Callable[[], Coroutine[Any, Any, Exit]]) -> None:
         code = uvloop.run(command())
     except KeyboardInterrupt:
         code = fail(Exit.ERROR, "interrupted; what was published goes on: `sureclose trace PLAN_ID` tells")
-    except ConfigError as error:
+    except (ConfigError, PolicyProblem) as error:
         code = fail(Exit.CONFIG, str(error))
     except (NotRunning, NoExecutor) as error:
         code = fail(Exit.NOT_RUNNING, str(error) or (type(error).__doc__ or ""))

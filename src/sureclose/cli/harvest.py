@@ -7,6 +7,7 @@ import click
 from sureclose.cli.lazy import Lazy
 
 _COMMANDS: Final[dict[str, str]] = {
+    "status": "sureclose.cli.harvest_shown:status",
     "policies": "sureclose.cli.harvest_policies:policies",
     "check": "sureclose.cli.harvest_policies:check",
 }

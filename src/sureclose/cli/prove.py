@@ -26,6 +26,7 @@ from sureclose.operate.leading import leading_path
 from sureclose.operate.paper_control import PaperControl
 from sureclose.operate.prove import Order, Proven
 from sureclose.operate.prove import prove as show
+from sureclose.operate.prove_wishes import ByHarvest, ByPerson, Wishes
 from sureclose.operate.session import Session
 from sureclose.services.routes import default_roles, roles_of
 from sureclose.services.settings import Role
@@ -54,6 +55,13 @@ _SEEDS = {
 @click.option(
     "--restart-command", help="Restarts the executor instead of the SIGKILL of a process of our own."
 )
+@click.option(
+    "--via",
+    type=click.Choice(["person", "harvest"]),
+    default="person",
+    show_default=True,
+    help="Whose wish is followed. Harvest's: on paper only, the price is moved until it proposes a close by itself.",
+)
 @click.pass_obj
 def prove(
     options: Options,
@@ -63,6 +71,7 @@ def prove(
     symbols: str | None,
     yes: bool,
     restart_command: str | None,
+    via: str,
 ) -> None:
     """Close two positions and show six facts: generated, consumed, placed, confirmed, flat, restart survived.
 
@@ -88,6 +97,10 @@ def prove(
                 control = await stack.enter_async_context(
                     PaperControl(session.venue_settings.base_url, session.credentials)
                 )
+            if via == "harvest" and control is None:
+                return exits.fail(
+                    Exit.CONFIG, "--via harvest moves the price, which only a paper exchange lets it do"
+                )
             chosen = await _chosen(session, config, symbols, control if hosts_paper(config) else None)
             if isinstance(chosen, str):
                 return exits.fail(Exit.CONFIG, chosen)
@@ -100,9 +113,13 @@ def prove(
                 *roles_of(await leading_path(session), config.harvest_brain),
             )
             executor = _executor(options, dict.fromkeys(roles), restart_command, folder)
+            wishes: Wishes = ByPerson(actor())
+            if via == "harvest" and control is not None:
+                await _harvest(options, folder, stack)
+                wishes = ByHarvest(control)
             proven = await show(
                 session,
-                Order(*chosen, actor=actor()),
+                Order(*chosen, wishes=wishes),
                 executor,
                 token=token,
                 progress=progress,
@@ -116,6 +133,13 @@ def prove(
         return Exit.DONE if proven.holds else Exit.ERROR
 
     exits.run(command)
+
+
+async def _harvest(options: Options, folder: Path, stack: AsyncExitStack) -> None:
+    """A process of its own, so that it outlives the executor that is killed; it decides about every open position."""
+    harvest = child_executor(options, (Role.HARVEST,), folder / "harvest.log")
+    await harvest.start()
+    stack.push_async_callback(harvest.stop)
 
 
 def _progress(what: str) -> None:

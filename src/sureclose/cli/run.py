@@ -40,7 +40,7 @@ class RolesType(click.ParamType[tuple[Role, ...]]):
 @click.option(
     "--roles",
     type=RolesType(),
-    help="What this process does.  [default: intent-executor, apply-layer, and the executor of execution.path; safety only alone]",
+    help="What this process does.  [default: intent-executor, apply-layer, and the executor of execution.path; harvest only when it is named, safety only alone]",
 )
 @click.option(
     "--dry-run",

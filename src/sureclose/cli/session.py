@@ -109,6 +109,7 @@ async def opened(
             streams=config.streams,
             execution=config.execution,
             harvest_brain=config.harvest_brain,
+            harvest=config.harvest,
             authority=config.authority,
             keeping=config.journal,
             http=config.http,

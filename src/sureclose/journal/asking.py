@@ -90,16 +90,17 @@ async def ask(
     reply = await _ask.call(wire, name, args)
     assert isinstance(reply, list)
     word, _, known = reply
-    return Word(word.decode()), _record(hash_texts(known)) if known else record
+    return Word(word.decode()), record_of(hash_texts(known)) if known else record
 
 
 async def asked(wire: Wire, keys: Keys, intent_id: str) -> Record | None:
     """What was asked for under this id; ``None`` when nothing was, or so long ago that nobody may mean it."""
     found = hash_texts(await wire.execute_command(b"HGETALL", keys.asked(intent_id)))
-    return _record(found) if found else None
+    return record_of(found) if found else None
 
 
-def _record(fields: dict[str, str]) -> Record:
+def record_of(fields: dict[str, str]) -> Record:
+    """As it stands in the log."""
     return msgspec.convert(fields, Record, strict=False)
 
 

@@ -109,6 +109,23 @@ class Keys(msgspec.Struct, frozen=True):
         return self._key(f"safety_right:{intent_id}")
 
     @property
+    def harvest(self) -> str:
+        """Hash by symbol and side: the episode of each position that harvest watches, and its last wish about it.
+
+        Bounded by the venue's symbols, as the safety controller's.
+        """
+        return self._key("harvest")
+
+    def harvest_shadow(self, policy: str) -> str:
+        """The same of a policy that only watches: what it has proposed in the episode."""
+        return self._key(f"harvest_shadow:{policy}")
+
+    @property
+    def harvest_health(self) -> str:
+        """What harvest last said of itself, one JSON document."""
+        return self._key("harvest_health")
+
+    @property
     def backlog(self) -> str:
         """Stream of what backlog drains recorded, one entry for each batch that was acknowledged with it."""
         return self._key("backlog")

@@ -9,6 +9,7 @@ from sureclose.domain.words import Mode
 from sureclose.journal import authority, lease
 from sureclose.journal.fence import read_lineage
 from sureclose.journal.keys import Keys
+from sureclose.operate import harvest_status
 from sureclose.operate.check import Check, Status
 from sureclose.operate.leading import leading_path
 from sureclose.operate.rehearsal import WARNING, own_streams
@@ -41,6 +42,7 @@ async def examine(session: Session, *, accept_everysec: bool, execute_is_approva
         ("executor", lambda: _executor(session)),
         ("components", lambda: _components(session)),
         ("dry run", lambda: _dry_run(session)),
+        ("harvest", lambda: harvest_status.check(session)),
         ("second submitter, by orders", lambda: foreign_orders(session)),
         ("second submitter, by readers", lambda: foreign_readers(session)),
         ("old apply layer", lambda: old_apply_layer(session)),

@@ -54,6 +54,8 @@ class Listening:
         self._book.follow(lambda: self._stream.health.heard_at)
         self._down_since: float | None = session.monotonic()
         self._doubt = ""
+        self.wakes: list[Callable[[], None]] = []
+        """Who reads positions here when the account changed, or may have without being told."""
         self._unread_since: float | None = session.monotonic()
         self._unread_why = ""
         self._new_connection = False
@@ -118,6 +120,7 @@ class Listening:
                 self._new_connection = True
                 self._connected_positions.set()
                 self._connected_resting.set()
+                self._wake()
             case Disconnected() if self._stop.is_set():
                 return
             case Disconnected():
@@ -135,6 +138,7 @@ class Listening:
                 self._resting.take(event)
             case AccountUpdate():
                 self._book.take(event)
+                self._wake()
             case BrokenFrame():
                 self._book.distrust()
                 self._resting.distrust()
@@ -158,6 +162,10 @@ class Listening:
             amounts = {position.symbol: format(position.amount, "f") for position in held}
             log.info("snapshot", positions=amounts)
         return held
+
+    def _wake(self) -> None:
+        for wake in self.wakes:
+            wake()
 
     def _forget(self) -> None:
         self._book.forget()

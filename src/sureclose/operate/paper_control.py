@@ -41,6 +41,10 @@ class PaperControl:
             {"symbol": symbol, "amount": format(amount, "f"), "entry_price": format(entry_price, "f")},
         )
 
+    async def price(self, symbol: str, price: Decimal) -> None:
+        """The mark price is this, and walks on from there."""
+        await self._post("prices", {"symbol": symbol, "price": format(price, "f")})
+
     async def keep_quiet(self, symbol: str, ms: int) -> None:
         """The symbol's next order is executed at once and told of late, so that a process can die in mid-send."""
         match = {"symbol": symbol}

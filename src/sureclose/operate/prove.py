@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from sureclose.domain import facts
 from sureclose.domain.events import EntryRef
 from sureclose.domain.quantity import ZERO
-from sureclose.operate.asking import Asked, CloseRequest, NoExecutor, ask_to_close, need_executor, open_side
+from sureclose.operate.asking import Asked, NoExecutor
 from sureclose.operate.closes import CloseView
 from sureclose.operate.executor import Executor
 from sureclose.operate.following import Follower, follow, follower
@@ -26,6 +26,7 @@ from sureclose.operate.prove_readings import (
     require_flat,
     trades_of,
 )
+from sureclose.operate.prove_wishes import Wishes
 from sureclose.operate.session import Session
 from sureclose.operate.wiring import purposes
 from sureclose.services.pulse import Pulse, ask
@@ -75,11 +76,11 @@ class Proven(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What is to be proven on: two symbols that have a position, and who says so."""
+    """What is to be proven on: two symbols that have a position, and whose wish it is."""
 
     first: str
     second: str
-    actor: str
+    wishes: Wishes
 
 
 class _Close(msgspec.Struct, frozen=True):
@@ -161,26 +162,10 @@ def _proof(number: int, evidence: dict[str, Any] | NotShown, progress: Progress)
 async def _close(session: Session, order: Order, symbol: str, intent_id: str, progress: Progress) -> _Close:
     async with follower(session) as found:
         before = await _length(session)
-        asked = await _ask(session, order, symbol, intent_id)
+        asked = await order.wishes.ask(session, symbol, intent_id)
         after = await _length(session)
         ended = await _outcome(session, found, asked, progress)
     return _Close(asked, symbol, before, after, ended)
-
-
-async def _ask(session: Session, order: Order, symbol: str, intent_id: str) -> Asked:
-    await need_executor(session)
-    return await ask_to_close(
-        session,
-        CloseRequest(
-            symbol=symbol,
-            position_side=await open_side(session, symbol),
-            intent_id=intent_id,
-            actor=order.actor,
-            person=True,
-            door="prove",
-            reason="prove",
-        ),
-    )
 
 
 async def _outcome(session: Session, found: Follower, asked: Asked, progress: Progress) -> CloseView:
@@ -213,6 +198,9 @@ async def _generated(session: Session, close: _Close) -> dict[str, Any]:
         "entries_added_after": close.intents_after,
         "intent_id": close.asked.intent_id,
         "plan_id": close.asked.plan_id,
+        "door": close.asked.record.door,
+        "actor": close.asked.record.actor,
+        "reason": close.asked.record.reason,
     }
 
 
@@ -324,7 +312,7 @@ async def _survives(
         await control.keep_quiet(symbol, MID_SEND_MS)
     before = await ask(session.wire, session.keys)
     async with follower(session) as found:
-        asked = await _ask(session, order, symbol, intent_id)
+        asked = await order.wishes.ask(session, symbol, intent_id)
         outcome = asyncio.create_task(_outcome(session, found, asked, progress))
         try:
             sending = await _in_mid_send(session, asked.plan_id, outcome)

@@ -11,6 +11,7 @@ from sureclose.domain.words import Mode
 from sureclose.operate.api.door import Door
 from sureclose.operate.executing import Executors
 from sureclose.operate.handing import handing_over
+from sureclose.operate.harvest_role import HarvestRole
 from sureclose.operate.rehearsal import WARNING, Rehearsed
 from sureclose.operate.safety_role import SafetyRole
 from sureclose.operate.session import Session
@@ -24,6 +25,7 @@ from sureclose.services.alarms.tasks import TaskAlarms
 from sureclose.services.environment import Environment
 from sureclose.services.feed import Feed
 from sureclose.services.handing_over import HandOver
+from sureclose.services.harvest.policies import load_policy
 from sureclose.services.health import Health
 from sureclose.services.heartbeat import Heartbeat, Identity
 from sureclose.services.http import HttpServer, observation
@@ -53,7 +55,7 @@ async def run(
 ) -> int:
     """Run the roles until ``stop``; the exit code, 1 when a background task died.
 
-    Raises ``LogNotDurable``, ``EnvironmentTaken``, and what listening can raise.
+    Raises ``LogNotDurable``, ``EnvironmentTaken``, ``PolicyProblem``, and what listening can raise.
     """
     await _admissible(session, roles, accept_everysec=accept_everysec)
     process = Process(session, tuple(roles), stop)
@@ -68,6 +70,9 @@ async def _admissible(session: Session, roles: Collection[Role], *, accept_every
         log.warning("environment_not_taken", error=str(error), remedy="it is tried again every few seconds")
     if session.mode is not Mode.PAPER:
         report.require_durable(accept_everysec=accept_everysec)
+    if Role.HARVEST in roles:
+        for name in (session.harvest.policy, *session.harvest.shadow):
+            load_policy(name)
     if not {Role.EXECUTION, Role.HARVEST_BRAIN} & set(roles):
         return
     try:
@@ -91,6 +96,7 @@ class Process:
         self._executors: Executors | None = None
         self._hand_over: HandOver | None = None
         self._safety: SafetyRole | None = None
+        self._harvest: HarvestRole | None = None
         self._lags: dict[str, int | None] = {}
         self._worker = identity.worker()
         self._probe = WriteProbe(
@@ -179,8 +185,13 @@ class Process:
         if self._safety is not None:
             found = self._vitals(stages, [*answers, *self._safety.answers()])
             return msgspec.structs.replace(found, **self._safety.vitals())
+        if self._harvest is not None:
+            answers += self._harvest.answers()
         if executors is None:
-            return self._vitals(stages, answers)
+            found = self._vitals(stages, answers)
+            return (
+                found if self._harvest is None else msgspec.structs.replace(found, **self._harvest.vitals())
+            )
         engine = executors.engine
         found = self._vitals(stages | executors.stages(), [*answers, *executors.answers()])
         return msgspec.structs.replace(
@@ -292,6 +303,20 @@ class Process:
         if self._session.rehearsed is not None:
             self._feed(self._session.rehearsed)
         await self._execute()
+        if Role.HARVEST in self._roles:
+            self._decide()
+
+    def _decide(self) -> None:
+        self._harvest = HarvestRole(
+            self._session,
+            alarms=self._alarms,
+            worker=self._worker,
+            started_at=self._started_at,
+            stop=self._stop,
+            listening=None if self._executors is None else self._executors.listening,
+        )
+        for name, work in self._harvest.tasks():
+            self._supervisor.spawn(name, work)
 
     def _feed(self, rehearsed: Rehearsed) -> None:
         session = self._session

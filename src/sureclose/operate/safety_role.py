@@ -13,6 +13,7 @@ from sureclose.domain.market import OrderReport
 from sureclose.domain.words import Mode
 from sureclose.journal.safety import SafetyBook
 from sureclose.operate.executing import continuity_of, tools_of
+from sureclose.operate.senses import Senses
 from sureclose.operate.session import Session
 from sureclose.services import identity
 from sureclose.services.alarms.board import Alarms
@@ -23,12 +24,10 @@ from sureclose.services.safety.controller import SafetyController
 from sureclose.services.safety.eyes import Eyes
 from sureclose.services.safety.reign import SafetyReign
 from sureclose.services.settings import Role
-from sureclose.services.vitals import ClockVitals, PositionVitals, UserStreamVitals, Vitals
+from sureclose.services.vitals import ClockVitals, Vitals
 from sureclose.streams.names import StreamName
 from sureclose.venue.environments import addresses
-from sureclose.venue.mark_stream import MarkStream
-from sureclose.venue.stream_events import AccountUpdate, Connected, Disconnected, OrderUpdate, StreamEvent
-from sureclose.venue.user_stream import UserStream
+from sureclose.venue.stream_events import OrderUpdate
 
 log = structlog.get_logger()
 
@@ -85,16 +84,13 @@ class SafetyRole:
             started_at=started_at,
             monotonic=session.monotonic,
         )
-        self._stream = UserStream(session.venue_settings, session.venue)
-        self._marks = MarkStream(session.venue_settings, lambda: self._eyes.symbols, self._eyes.hear)
-        self._down_since: float | None = session.monotonic()
+        self._senses = Senses(session, self._eyes, stop, orders=self._tell)
 
     def tasks(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What has to be supervised."""
         stop = self._stop
-        yield "venue clock", self._session.venue.maintain(stop)
-        yield "user stream", self._stream.run(self._hear, stop)
-        yield "mark prices", self._marks.run(stop)
+        yield from self._senses.account()
+        yield from self._senses.tasks()
         yield "safety reads", self._eyes.run(stop)
         yield "safety health", self._controller.tell(stop)
         yield "safety", self._controller.run(stop)
@@ -111,28 +107,17 @@ class SafetyRole:
             "under_way": 0 if engine is None else engine.size,
             "broken": {} if engine is None else engine.broken,
             "clock": ClockVitals.of(session.venue.clock),
-            "positions": PositionVitals(failing_since=self._eyes.failing_since, why=self._eyes.why),
-            "user_stream": UserStreamVitals(down_since=self._down_since),
+            "positions": self._senses.positions,
+            "user_stream": self._senses.user_stream,
             "weight_used": session.venue.limits.weight_used(),
         }
         assert found.keys() <= set(Vitals.__struct_fields__)
         return found
 
-    async def _hear(self, event: StreamEvent) -> None:
-        """Of orders their closes, of positions the eyes."""
-        match event:
-            case Connected():
-                self._down_since = None
-                self._eyes.wake()
-            case Disconnected() if not self._stop.is_set() and self._down_since is None:
-                log.warning("user_stream_down", reason=event.reason)
-                self._down_since = self._session.monotonic()
-            case AccountUpdate():
-                self._eyes.wake()
-            case OrderUpdate() if self._reign.engine is not None:
-                self._reign.engine.tell(event.report, event.trade)
-            case _:
-                return
+    def _tell(self, event: OrderUpdate) -> None:
+        """News of orders goes to their closes."""
+        if self._reign.engine is not None:
+            self._reign.engine.tell(event.report, event.trade)
 
 
 def book_of(session: Session) -> SafetyBook:

@@ -24,6 +24,7 @@ from sureclose.services.settings import (
     JournalSettings,
     StreamSettings,
 )
+from sureclose.services.settings_harvest import HarvestSettings
 from sureclose.streams.clock import LogClock
 from sureclose.streams.connection import Log
 from sureclose.streams.wire import Wire
@@ -40,6 +41,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     streams: StreamSettings
     execution: ExecutionSettings
     harvest_brain: HarvestBrainSettings
+    harvest: HarvestSettings
     authority: AuthoritySettings
     keeping: JournalSettings
     http: HttpSettings

@@ -9,6 +9,7 @@ import msgspec
 
 from sureclose.paper import account_views
 from sureclose.paper.call import House
+from sureclose.paper.candles import Candle
 from sureclose.paper.positions import Position
 from sureclose.paper.settings import PaperSettings, SeedPosition, SettingsError
 from sureclose.paper.wire import plain
@@ -26,6 +27,10 @@ class _PositionForm(msgspec.Struct, forbid_unknown_fields=True):
 class _PriceForm(msgspec.Struct, forbid_unknown_fields=True):
     symbol: str
     price: Decimal
+
+
+class _CandlesForm(msgspec.Struct, forbid_unknown_fields=True):
+    candles: dict[str, list[tuple[Decimal, Decimal, Decimal, Decimal]]]
 
 
 class _LiquidationForm(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,13 +70,38 @@ def _seed(house: House, body: str) -> Any:
     return account_views.risk_v3(house.desk, position)
 
 
+def _check_price(house: House, symbol: str, price: Decimal) -> None:
+    contract = house.desk.contracts.get(symbol)
+    if contract is None:
+        raise SettingsError(f"symbol {symbol} is not listed")
+    if not price.is_finite() or not contract.tick * 10 <= price <= contract.max_price:
+        raise SettingsError(f"price must lie between {contract.tick * 10} and {contract.max_price}")
+
+
+def _pass_minutes(house: House, body: str) -> Any:
+    form = read(body, _CandlesForm, ACTIONS["POST /paper/v1/candles"].example)
+    for symbol, candles in form.candles.items():
+        for prices in candles:
+            _check_candle(house, symbol, prices)
+    for symbol, candles in form.candles.items():
+        for prices in candles:
+            house.desk.candles.over(symbol, Candle(*prices))
+            house.desk.sweep()
+    house.tell_marks()
+    return {symbol: len(candles) for symbol, candles in form.candles.items()}
+
+
+def _check_candle(house: House, symbol: str, prices: tuple[Decimal, Decimal, Decimal, Decimal]) -> None:
+    for price in prices:
+        _check_price(house, symbol, price)
+    opened, high, low, closed = prices
+    if not low <= min(opened, closed) or not max(opened, closed) <= high:
+        raise SettingsError(f"the candle of {symbol} is none: open and close must lie between low and high")
+
+
 def _set_price(house: House, body: str) -> Any:
     form = read(body, _PriceForm, ACTIONS["POST /paper/v1/prices"].example)
-    contract = house.desk.contracts.get(form.symbol)
-    if contract is None:
-        raise SettingsError(f"symbol {form.symbol} is not listed")
-    if not form.price.is_finite() or not contract.tick * 10 <= form.price <= contract.max_price:
-        raise SettingsError(f"price must lie between {contract.tick * 10} and {contract.max_price}")
+    _check_price(house, form.symbol, form.price)
     house.desk.prices.pin(form.symbol, form.price)
     house.desk.sweep()
     return {"symbol": form.symbol, "markPrice": plain(form.price, 8)}
@@ -162,6 +192,12 @@ ACTIONS: dict[str, Action] = {
         "the mark price is set; resting and conditional orders that it reaches act at once",
         _set_price,
         '{"symbol": "ETHUSDT", "price": "2500"}',
+    ),
+    "POST /paper/v1/candles": Action(
+        "minutes have gone by with these candles (open, high, low, close), though the clock stands: what was before moves "
+        "back, the mark price is the last close and told at once",
+        _pass_minutes,
+        '{"candles": {"ETHUSDT": [["2400", "2410", "2395", "2405"]]}}',
     ),
     "POST /paper/v1/listen-key/delete": Action(
         "every listen key is deleted, as if by another program; sockets that listen to nothing else close", _delete_keys

@@ -40,6 +40,8 @@ class House:
     api_secret: str
     clock: VenueClock
     late: Latecomers
+    tell_marks: Callable[[], None] = lambda: None
+    """Tells the mark prices on the market streams at once, not only when their second has come."""
     requests: deque[Record] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     def note(self, call: "Call", status: int, code: int, received_ns: int) -> Record:

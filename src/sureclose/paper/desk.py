@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from sureclose.paper import conditionals, liquidation, margin, matching
 from sureclose.paper.admission import OrderRequest, check_price, check_quantity, read_order
+from sureclose.paper.candles import Candles
 from sureclose.paper.errors import VenueError
 from sureclose.paper.events import Event, Narrator
 from sureclose.paper.factfile import FactFile
@@ -49,6 +50,7 @@ class Desk:
         self.settings = settings
         self.contracts = contracts
         self.prices = prices
+        self.candles = Candles(contracts, prices, clock, settings.seed, settings.price_step_ppm)
         self.clock = clock
         self.ledger = Ledger()
         self.announce = announce

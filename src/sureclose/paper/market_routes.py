@@ -5,6 +5,7 @@ from typing import Any
 
 from sureclose.paper.call import Call, Route, Security, weighed
 from sureclose.paper.errors import VenueError
+from sureclose.paper.kline_routes import klines, weight
 from sureclose.paper.limits import RATE_LIMITS
 from sureclose.paper.params import Params
 from sureclose.paper.symbols import Contract
@@ -13,11 +14,6 @@ from sureclose.paper.wire import plain
 _FUNDING_MS = 8 * 3_600_000
 _DAY_MS = 86_400_000
 _DEPTHS = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}
-_MINUTE_MS = 60_000
-_INTERVALS = {
-    "1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "6h": 360, "8h": 480,
-    "12h": 720, "1d": 1440, "3d": 4320, "1w": 10080, "1M": 43200,
-}  # fmt: skip
 
 
 def ping(_call: Call) -> Any:
@@ -105,24 +101,6 @@ def aggregate_trades(call: Call) -> Any:
 def _recent(call: Call, contract: Contract) -> Any:
     limit = min(call.params.integer("limit", least=1) or 500, 1000)
     return call.desk.ledger.trades_of(contract.symbol)[-limit:]
-
-
-def klines(call: Call) -> Any:
-    """Candles that stand still at the current price: enough for a client to start with."""
-    contract = call.desk.contract(call.params)
-    interval = call.params.required_choice("interval", _INTERVALS, -1120)
-    length = _INTERVALS[interval] * _MINUTE_MS
-    limit = min(call.params.integer("limit", least=1) or 500, 1500)
-    end = min(call.params.integer("endTime") or call.now, call.now)
-    begin = call.params.integer("startTime")
-    last = end - end % length
-    first = last - (limit - 1) * length if begin is None else begin + -begin % length
-    price = contract.money(call.desk.prices.mark(contract.symbol))
-    zero = contract.quantity(Decimal(0))
-    return [
-        [opened, price, price, price, price, zero, opened + length - 1, "0", 0, zero, "0", "0"]
-        for opened in range(max(first, 0), min(last, first + (limit - 1) * length) + 1, length)
-    ]
 
 
 def premium_index(call: Call) -> Any:
@@ -236,7 +214,7 @@ ROUTES: dict[str, Route] = {
     "GET /fapi/v1/depth": Route(depth, NONE, _depth_weight),
     "GET /fapi/v1/trades": Route(trades, NONE, 5),
     "GET /fapi/v1/aggTrades": Route(aggregate_trades, NONE, 20),
-    "GET /fapi/v1/klines": Route(klines, NONE, 5),
+    "GET /fapi/v1/klines": Route(klines, NONE, weight),
     "GET /fapi/v1/premiumIndex": Route(premium_index, NONE, weighed(1, 10)),
     "GET /fapi/v1/fundingRate": Route(funding_rate, NONE),
     "GET /fapi/v1/fundingInfo": Route(nothing, NONE),

@@ -20,6 +20,14 @@ class MarketStreams:
         self._desk = desk
         self._told = len(desk.ledger.trades)
 
+    def tell_marks(self, listeners: Iterable[Listener], now: int) -> None:
+        """Mark prices alone, out of turn."""
+        for listener in listeners:
+            for stream in listener.streams:
+                if _MARK.fullmatch(stream):
+                    for payload in self._payloads(stream, [], now):
+                        listener.put(stream, payload)
+
     def tick(self, listeners: Iterable[Listener], now: int) -> None:
         trades = self._desk.ledger.trades[self._told :]
         self._told += len(trades)
@@ -32,6 +40,7 @@ class MarketStreams:
         name, _, kind = stream.partition("@")
         contract = self._desk.contracts.get(name.upper())
         if _MARK.fullmatch(stream) and contract is not None:
+            self._desk.candles.note([contract.symbol])
             return [self._mark(contract.symbol, now)]
         if kind == "bookTicker" and contract is not None:
             return [self._book(contract.symbol, now)]

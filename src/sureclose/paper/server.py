@@ -158,6 +158,8 @@ class PaperExchange:
         self.gate = Gate(house, self._clock)
         self.streams = UserStreams(house)
         self.desk.announce = self.streams.announce
+        self._market = MarketStreams(self.desk)
+        house.tell_marks = lambda: self._market.tell_marks(list(self.streams.listeners), self._clock())
         api = WsApi(house, self._clock)
         runner = web.ServerRunner(
             web.Server(self._dispatcher(api), access_log=None, keepalive_timeout=_KEEP_ALIVE_S),
@@ -184,23 +186,22 @@ class PaperExchange:
 
     async def _tick(self) -> None:
         """What time alone brings about: resting fills, expiries, market streams."""
-        market = MarketStreams(self.desk)
         told = 0
         while True:
             await asyncio.sleep(_TICK_S)
             try:
-                told = self._pulse(market, told)
+                told = self._pulse(told)
             except Exception:
                 log.exception("paper exchange bug", where="ticker")
 
-    def _pulse(self, market: MarketStreams, told: int) -> int:
+    def _pulse(self, told: int) -> int:
         self._late.run_due()
         now = self._clock()
         self.desk.sweep()
         self.streams.expire_keys(now)
         second = now // 1000
         if second != told and self.streams.listeners:
-            market.tick(list(self.streams.listeners), now)
+            self._market.tick(list(self.streams.listeners), now)
         return second
 
 

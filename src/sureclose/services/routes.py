@@ -94,7 +94,7 @@ def default_roles(path: Path, harvest: HarvestBrainSettings) -> tuple[Role, ...]
 def stages_of(
     roles: Collection[Role], streams: StreamSettings, harvest: HarvestBrainSettings
 ) -> tuple[str, ...]:
-    """The names of the readers in a process with these roles. The safety controller reads no entries."""
+    """The names of the readers in a process with these roles. The safety controller and harvest read no entries."""
     routes = (route.name for route in executors(streams, harvest) if route.role in roles)
-    reading = (role for role in roles if role is not Role.SAFETY)
+    reading = (role for role in roles if role not in {Role.SAFETY, Role.HARVEST})
     return tuple(dict.fromkeys((*reading, *routes)))

@@ -43,6 +43,8 @@ class Role(StrEnum):
     APPLY_LAYER = "apply-layer"
     EXECUTION = "execution"
     HARVEST_BRAIN = "harvest-brain"
+    HARVEST = "harvest"
+    """What decides to close: it publishes wishes, and only when it is named."""
     SAFETY = "safety"
     """The baseline safety controller, in a process of its own and only when it is named."""
 

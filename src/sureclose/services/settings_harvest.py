@@ -59,6 +59,8 @@ class HarvestSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The thresholds of the kill score are meant for returns of an hour: a sigma of 1 % is a lot there."""
     klines: int = 121
     """How many are looked at: five days of hours, the one that is forming included."""
+    kline_read_s: int = 60
+    """Between two reads of a symbol's klines; more where so many symbols are open that they would weigh too much."""
     mark_ratio: Decimal = Limits().mark_ratio
     kline_ratio: Decimal = Limits().kline_ratio
     entry_ratio: Decimal = Limits().entry_ratio
@@ -80,6 +82,8 @@ class HarvestSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise ValueError(
                 f"harvest.klines must be from {LEAST_KLINES + 1} to 1500, the most that the venue gives at once"
             )
+        if self.kline_read_s < 1:
+            raise ValueError("harvest.kline_read_s must be at least 1")
         numbers = (
             self.cost_bps,
             self.hard_loss,

@@ -14,6 +14,7 @@ log = structlog.get_logger()
 
 TRIMMED = (
     StreamName.HARVEST_INTENT,
+    StreamName.HARVEST_SHADOW,
     StreamName.APPLY_PLAN,
     StreamName.APPLY_RESULT,
     StreamName.EXECUTION_RESULT,

@@ -16,7 +16,7 @@ from sureclose.domain.planning import planned_id
 from sureclose.domain.times import CLOCK_TOLERANCE_MS, LONGEST_EXPIRY_MS, latest_meant
 from sureclose.domain.words import AgeSource, Mode, PositionSide, Verdict
 from sureclose.streams.elsewhere import Bar, barred
-from sureclose.streams.encode import HANDOVER, SCHEMA
+from sureclose.streams.encode import HANDOVER, SCHEMA, SHADOW
 from sureclose.streams.fields import (
     ENTRY_ID,
     DoubtError,
@@ -115,6 +115,8 @@ def decode(
             return _LOST
         if stream in _INTENTS and entry.text(HANDOVER):
             return NotAClose(NotACloseReason.HANDOVER)
+        if entry.text(SHADOW):
+            return NotAClose(NotACloseReason.OTHER_STREAM)
         decision = actions.canonical(entry.text("decision"))
         word = _action_word(stream, entry)
         why_not = _why_not(stream, entry, decision, word, rules)

@@ -18,6 +18,8 @@ SCHEMA: Final = "sureclose/1"
 
 HANDOVER: Final = "handover"
 """The field that says of an entry of ``trade.intent`` that it is an approved decision, handed over to be executed."""
+SHADOW: Final = "shadow"
+"""The field that says of an entry of ``harvest.shadow`` that it is nobody's wish, wherever it is copied to."""
 
 
 class Producer(msgspec.Struct, frozen=True):
@@ -32,6 +34,11 @@ class Producer(msgspec.Struct, frozen=True):
 def encode_intent(intent: Intent, producer: Producer, created_at_ms: int) -> dict[str, str]:
     """For ``harvest.intent``."""
     return _wish(intent, producer, created_at_ms)
+
+
+def encode_shadow(intent: Intent, producer: Producer, created_at_ms: int) -> dict[str, str]:
+    """For ``harvest.shadow``: what would have been the intent."""
+    return _wish(intent, producer, created_at_ms) | {SHADOW: "True"}
 
 
 def encode_plan(plan: Plan, producer: Producer, created_at_ms: int) -> dict[str, str]:

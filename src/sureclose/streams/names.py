@@ -7,6 +7,8 @@ class StreamName(StrEnum):
     """A stream by its short name; the full name is the configured prefix and this."""
 
     HARVEST_INTENT = "harvest.intent"
+    HARVEST_SHADOW = "harvest.shadow"
+    """What policies that only watch would have proposed: nobody's wish."""
     TRADE_INTENT = "trade.intent"
     APPLY_PLAN = "apply.plan"
     APPLY_RESULT = "apply.result"

@@ -246,11 +246,13 @@ class SignedClient:
             signed = self.signer.sign([*query, ("recvWindow", window), ("timestamp", str(self.clock.now()))])
             return Reply(await self._fetch(http, method, endpoint, f"{endpoint.path}?{signed}"), requested_at)
 
-    async def unsigned(self, method: str, endpoint: Endpoint, purpose: Purpose = Purpose.CLOSE) -> bytes:
+    async def unsigned(
+        self, method: str, endpoint: Endpoint, purpose: Purpose = Purpose.CLOSE, query: str = ""
+    ) -> bytes:
         """One request without a signature, which changes nothing that a repetition would double."""
-        http = self.reads
+        http, target = self.reads, f"{endpoint.path}?{query}" if query else endpoint.path
         async with self._turn(purpose, endpoint):
-            return await self._fetch(http, method, endpoint, endpoint.path)
+            return await self._fetch(http, method, endpoint, target)
 
     @asynccontextmanager
     async def _turn(self, purpose: Purpose, endpoint: Endpoint) -> AsyncIterator[None]:

@@ -36,3 +36,9 @@ PREMIUM_INDEX: Final = Endpoint("/fapi/v1/premiumIndex", 10)
 ACCOUNT_CONFIG: Final = Endpoint("/fapi/v1/accountConfig", 5)
 EXCHANGE_INFO: Final = Endpoint("/fapi/v1/exchangeInfo", 1)
 LISTEN_KEY: Final = Endpoint("/fapi/v1/listenKey", 1)
+
+
+def klines_endpoint(limit: int) -> Endpoint:
+    """Candles weigh by how many are asked for (Binance docs, kline data)."""
+    weight = 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1_000 else 10
+    return Endpoint("/fapi/v1/klines", weight)

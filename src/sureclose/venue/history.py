@@ -1,8 +1,9 @@
 """Complete lists from an endpoint that answers at most so many rows of a bounded window."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
+from sureclose.domain.market import Trade
 from sureclose.venue.errors import VenueIncomplete
 from sureclose.venue.schemas import TradeRow
 
@@ -79,3 +80,17 @@ async def trades_of_instant(
             f"{len(missing)} trades of millisecond {instant} vanished while they were counted"
         )
     return rows
+
+
+def window(symbol: str, first: int, last: int) -> list[tuple[str, str]]:
+    return [
+        ("symbol", symbol),
+        ("startTime", str(first)),
+        ("endTime", str(last)),
+        ("limit", str(PAGE)),
+    ]
+
+
+def in_order(rows: Iterable[TradeRow]) -> list[Trade]:
+    by_id = {row.id: row for row in rows}
+    return [row.trade() for row in sorted(by_id.values(), key=lambda row: (row.time, row.id))]

@@ -1,13 +1,14 @@
 """Binance USDS-M futures over REST: the port, on HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
 
+from sureclose.domain.harvest.klines import Kline
 from sureclose.domain.market import OrderReport, Position, Refusal, RestingOrder, SymbolRules, Trade
 from sureclose.domain.safety import Margin, Mark
 from sureclose.domain.words import PositionSide
@@ -31,13 +32,13 @@ from sureclose.venue.endpoints import (
     OPEN_ORDERS,
     ORDER,
     POSITION_RISK,
-    PREMIUM_INDEX,
     USER_TRADES,
 )
 from sureclose.venue.environments import VenueSettings
 from sureclose.venue.errors import Unanswered, VenueError, VenueIncomplete, VenueUnreachable, WrongMode
 from sureclose.venue.exchange_info import RulesCache
 from sureclose.venue.limits import Limits
+from sureclose.venue.market_reads import MarketReads
 from sureclose.venue.orders import judge, parameters
 from sureclose.venue.port import AccountState, NotSent, Purpose, ReducingOrder, Urgency
 from sureclose.venue.positions import PositionReads
@@ -54,7 +55,6 @@ from sureclose.venue.schemas import (
     OpenOrderRow,
     OrderRow,
     PositionRow,
-    PremiumRow,
     TradeRow,
 )
 from sureclose.venue.secret import Credentials
@@ -86,6 +86,7 @@ class BinanceRest:
     ) -> None:
         self._client = SignedClient(settings, credentials, wall=wall, steady=steady)
         self._settings = settings
+        self._market = MarketReads(self._client)
         self._steady = steady
         self._slots = OrderSlots(settings.order_connections, self.limits.order_wait_ms)
         self._position_reads = PositionReads(
@@ -218,7 +219,7 @@ class BinanceRest:
         """See ``Venue``."""
 
         async def page(first: int, last: int) -> list[OrderRow]:
-            query = _window(symbol, first, last)
+            query = history.window(symbol, first, last)
             return await self._client.ask(list[OrderRow], ALL_ORDERS, query, purpose=purpose)
 
         rows = await history.whole(page, *await self._span(start_time), history.too_many)
@@ -233,7 +234,7 @@ class BinanceRest:
         """
 
         async def page(first: int, last: int) -> list[IncomeRow]:
-            window = _window("", first, last)[1:]
+            window = history.window("", first, last)[1:]
             return await self._client.ask(list[IncomeRow], INCOME, window, purpose=purpose)
 
         async def full_instant(_instant: int, rows: list[IncomeRow]) -> list[IncomeRow]:
@@ -299,13 +300,13 @@ class BinanceRest:
         limit = ("limit", str(history.PAGE))
         rows = await self._client.ask(list[TradeRow], USER_TRADES, [*one, limit])
         if len(rows) < history.PAGE:
-            return _in_order(row for row in rows if row.order_id == order_id)
+            return history.in_order(row for row in rows if row.order_id == order_id)
         order = await self._client.ask(OrderRow, ORDER, one)
         if order.time == 0:
             raise VenueIncomplete(f"order {order_id} fills a page and doesn't say when it began")
         lifetime = order.time - _AROUND_MS, order.update_time + _AROUND_MS
         rows = await self._trades(symbol, *lifetime, Purpose.CLOSE)
-        trades = _in_order(row for row in rows if row.order_id == order_id)
+        trades = history.in_order(row for row in rows if row.order_id == order_id)
         if (counted := sum(trade.quantity for trade in trades)) < order.executed_qty:
             raise VenueIncomplete(f"order {order_id} filled {order.executed_qty}, its trades say {counted}")
         return trades
@@ -314,11 +315,11 @@ class BinanceRest:
         self, symbol: str, start_time: int, purpose: Purpose = Purpose.CLOSE
     ) -> list[Trade]:
         """See ``Venue``."""
-        return _in_order(await self._trades(symbol, *await self._span(start_time), purpose))
+        return history.in_order(await self._trades(symbol, *await self._span(start_time), purpose))
 
     async def _trades(self, symbol: str, start: int, end: int, purpose: Purpose) -> list[TradeRow]:
         async def page(first: int, last: int) -> list[TradeRow]:
-            query = _window(symbol, first, last)
+            query = history.window(symbol, first, last)
             return await self._client.ask(list[TradeRow], USER_TRADES, query, purpose=purpose)
 
         async def from_id(first: int, limit: int) -> list[TradeRow]:
@@ -371,8 +372,11 @@ class BinanceRest:
 
     async def marks(self) -> dict[str, Mark]:
         """The mark price of every symbol, with the venue's own time of each."""
-        body = await self._client.unsigned("GET", PREMIUM_INDEX, Purpose.OBSERVE)
-        return {row.symbol: row.mark() for row in decode(list[PremiumRow], body, PREMIUM_INDEX.path)}
+        return await self._market.marks()
+
+    async def klines(self, symbol: str, interval: str, limit: int) -> list[Kline]:
+        """The last so many candles, oldest first; the newest may not be over."""
+        return await self._market.klines(symbol, interval, limit)
 
     async def margin(self) -> Margin:
         """The account's maintenance margin and margin balance."""
@@ -434,17 +438,3 @@ class BinanceRest:
         Raises ``VenueError`` with code -1125 when there is none.
         """
         return decode(ListenKey, await self._client.unsigned("PUT", LISTEN_KEY), LISTEN_KEY.path).listen_key
-
-
-def _window(symbol: str, first: int, last: int) -> list[tuple[str, str]]:
-    return [
-        ("symbol", symbol),
-        ("startTime", str(first)),
-        ("endTime", str(last)),
-        ("limit", str(history.PAGE)),
-    ]
-
-
-def _in_order(rows: Iterable[TradeRow]) -> list[Trade]:
-    by_id = {row.id: row for row in rows}
-    return [row.trade() for row in sorted(by_id.values(), key=lambda row: (row.time, row.id))]

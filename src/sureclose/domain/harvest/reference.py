@@ -34,7 +34,7 @@ class Reference:
     name = "reference"
 
     def judge(self, view: View) -> Judgement:
-        scores, doubts, holds = _scores(view), list[NoDecision](), list[str]()
+        scores, doubts, holds = scores_of(view), list[NoDecision](), list[str]()
         for name, rule in RULES:
             if name in view.episode.asked:
                 holds.append(f"{name} was asked for in this episode")
@@ -49,7 +49,7 @@ class Reference:
         return doubts[0] if doubts else Hold(reason="; ".join(holds), scores=scores)
 
 
-def _scores(view: View) -> dict[str, str]:
+def scores_of(view: View) -> dict[str, str]:
     """All that is known, as information: R, whether the profit lock is reached, the kill score and its breakdown."""
     scores: dict[str, str] = {}
     r = seen_r(view)

@@ -21,7 +21,7 @@ class AlarmKind(StrEnum):
     BREACH = "BREACH"
     """What must never be so is so (what its finder names)."""
     BLIND = "BLIND"
-    """Positions can't be read (``venue``), or the safety controller can't read them (``safety``)."""
+    """Positions can't be read (``venue``), or not by the safety controller (``safety``) or harvest (``harvest``)."""
     DEAD_TASK = "DEAD_TASK"
     """A background task died, and its process ends (the task's name)."""
     STUCK = "STUCK"
@@ -47,6 +47,13 @@ class AlarmKind(StrEnum):
     """A rule of the safety controller fires, and its three closes did not end it (symbol, or symbol:side)."""
     SAFETY_EXPIRED = "SAFETY_EXPIRED"
     """The safety controller's arming has ended by its age (``safety``)."""
+
+    HARVEST_BLIND = "HARVEST_BLIND"
+    """Nobody can decide about an open position (symbol, or symbol:side)."""
+    HARVEST_POLICY = "HARVEST_POLICY"
+    """A policy raises, is late or breaks its contract; only what protects goes on (its name)."""
+    HARVEST_UNHEEDED = "HARVEST_UNHEEDED"
+    """What harvest proposed ended without effect, and its cause stands (symbol, or symbol:side)."""
 
 
 class AlarmLevel(StrEnum):
@@ -77,6 +84,7 @@ _CRITICAL: Final = frozenset(
         AlarmKind.DEMOTED,
         AlarmKind.SAFETY_FAILED,
         AlarmKind.SAFETY_EXPIRED,
+        AlarmKind.HARVEST_BLIND,
     }
 )
 

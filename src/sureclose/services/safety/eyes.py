@@ -1,52 +1,24 @@
 """What the safety controller sees of the account: positions, marks, margin and the age of each position."""
 
-import asyncio
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 import structlog
 
-from sureclose.domain.market import Position, Trade
-from sureclose.domain.safety import (
-    AGE_MS,
-    FRESH_MS,
-    Answer,
-    Episode,
-    Finding,
-    Margin,
-    Mark,
-    Unclear,
-    episode,
-    episode_name,
-    judge,
-)
-from sureclose.streams.wire import wait_set
-from sureclose.venue.clock import VenueClock
+from sureclose.domain.market import Position
+from sureclose.domain.safety import Answer, Episode, Finding, Margin, Unclear, episode_name, judge
+from sureclose.services import sight
+from sureclose.services.sight import Sight, look_back
 from sureclose.venue.errors import VenueError
-from sureclose.venue.port import Purpose
 
 log = structlog.get_logger()
 
-POLL_S: Final = 5.0
-"""Between two reads of positions (weight 5), marks (10) and margin (5): 240 of the venue's 2,400 a minute."""
-SOON_S: Final = 1.0
-"""The least time between two reads, however much the stream tells."""
-_FIRST_LOOK_MS: Final = AGE_MS + 3_600_000
-"""How far back the trades of a position are read first: what opened later than that decides the rule of age."""
-_WHOLE_MS: Final = 89 * 86_400_000
-"""How far back they are read when that does not reach its opening: a day less than the venue shows them for."""
 
-
-class Account(Protocol):
+class Account(sight.Account, Protocol):
     """The venue, as far as the rules go. Each read raises ``VenueError`` rather than to answer for a failure."""
 
-    @property
-    def clock(self) -> VenueClock: ...
-    async def positions(self) -> list[Position]: ...
-    async def marks(self) -> dict[str, Mark]: ...
     async def margin(self) -> Margin: ...
-    async def trades_since(self, symbol: str, start_time: int, purpose: Purpose) -> list[Trade]: ...
 
 
 class Watched(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,121 +44,32 @@ class _Known(msgspec.Struct, frozen=True):
         return (known.amount, known.update_time) == (position.amount, position.update_time)
 
 
-class Eyes:
-    """Reads at intervals, and at once when the account's stream tells of a change. Nothing from before the start counts.
-
-    ``monotonic`` gives seconds.
-    """
+class Eyes(Sight):
+    """With the margin (weight 5), which one of the rules needs: 240 of the venue's 2,400 a minute in all."""
 
     def __init__(self, account: Account, monotonic: Callable[[], float]) -> None:
-        self._account = account
-        self._monotonic = monotonic
-        self._began = monotonic()
-        self._read_at: float | None = None
-        self._failing_since: float | None = None
-        self._why = "the first read is under way"
-        self._positions: tuple[Position, ...] = ()
-        self._marks: dict[str, Mark] = {}
+        super().__init__(account, monotonic)
+        self._margins = account
         self._margin: Margin | None = None
         self._episodes: dict[tuple[str, str], _Known] = {}
-        self._news = asyncio.Event()
-        self._generation = 0
-
-    @property
-    def symbols(self) -> frozenset[str]:
-        """Those in which something is open: whose marks are wanted."""
-        return frozenset(position.symbol for position in self._positions)
-
-    @property
-    def failing_since(self) -> float | None:
-        """Since when positions can't be read; monotonic, ``None`` while they can."""
-        return self._failing_since
-
-    @property
-    def why(self) -> str:
-        return self._why
-
-    @property
-    def blind(self) -> str:
-        """Why it can't be said what is open; empty while that was read a moment ago."""
-        last = self._began if self._read_at is None else self._read_at
-        if self._monotonic() - last <= FRESH_MS / 1000:
-            return ""
-        return f"positions can't be read: {self._why}"
-
-    @property
-    def has_seen(self) -> bool:
-        """Whether positions were read at all, since the start or since ``forget``."""
-        return self._read_at is not None
-
-    def wake(self) -> None:
-        """Something changed: read soon."""
-        self._news.set()
-
-    def hear(self, symbol: str, mark: Mark) -> None:
-        """A mark price, from the stream or a read; the venue's newest counts."""
-        known = self._marks.get(symbol)
-        if known is None or mark.at >= known.at:
-            self._marks[symbol] = mark
 
     def forget(self) -> None:
-        """What was seen before a close says nothing of what is so after it, nor what is being read now."""
-        self._generation += 1
-        self._read_at, self._began = None, self._monotonic()
-        self._positions, self._margin = (), None
-        self._marks.clear()
+        super().forget()
+        self._margin = None
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Look until ``stop``; to be supervised."""
-        while not stop.is_set():
-            self._news.clear()
-            await self.look()
-            await wait_set(stop, SOON_S)
-            await self._either(stop)
-
-    async def _either(self, stop: asyncio.Event) -> None:
-        waits = [asyncio.create_task(event.wait()) for event in (stop, self._news)]
-        try:
-            await asyncio.wait(waits, timeout=POLL_S - SOON_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-
-    async def look(self) -> None:
-        """One round of reads. What fails leaves what was known to grow old."""
-        generation = self._generation
-        try:
-            held = await self._account.positions()
-        except VenueError as error:
-            self._why = str(error)
-            if self._failing_since is None:
-                self._failing_since = self._monotonic()
-                log.warning("safety_positions_unread", error=str(error))
-            return
-        if generation != self._generation:
-            self.wake()
-            return
-        self._positions = tuple(held)
-        self._read_at, self._failing_since, self._why = self._monotonic(), None, ""
-        self._marks = {symbol: mark for symbol, mark in self._marks.items() if symbol in self.symbols}
-        open_now = {(position.symbol, position.position_side) for position in held}
+    async def _look_further(self, generation: int) -> None:
+        open_now = {(position.symbol, position.position_side) for position in self.positions}
         self._episodes = {key: known for key, known in self._episodes.items() if key in open_now}
-        if not held:
+        if not self.positions:
             return
-        await self._look_at_prices(generation)
-        for position in held:
-            await self._look_back(position)
-
-    async def _look_at_prices(self, generation: int) -> None:
         try:
-            marks: Mapping[str, Mark] = await self._account.marks()
-            margin = await self._account.margin()
+            margin = await self._margins.margin()
             if generation == self._generation:
                 self._margin = margin
-                for symbol in self.symbols & marks.keys():
-                    self.hear(symbol, marks[symbol])
         except VenueError as error:
-            log.warning("safety_prices_unread", error=str(error))
+            log.warning("safety_margin_unread", error=str(error))
+        for position in self.positions:
+            await self._look_back(position)
 
     async def _look_back(self, position: Position) -> None:
         """The age of its episode, worked out anew only when it changed: until then it can only grow."""
@@ -195,20 +78,17 @@ class Eyes:
         if known is not None and known.is_of(position) and not _open(known.since):
             return
         try:
-            since = await self._since(position)
+            since = (await look_back(self._margins, position)).found
         except VenueError as error:
             since = Unclear(f"its trades can't be read: {error}", passing=True)
         self._episodes[key] = _Known(position, since)
 
-    async def _since(self, position: Position) -> Episode | Unclear:
-        since: Episode | Unclear = Unclear("not looked at", passing=True)
-        for reach in (_FIRST_LOOK_MS, _WHOLE_MS):
-            now = self._account.clock.earliest()
-            trades = await self._account.trades_since(position.symbol, now - reach, Purpose.OBSERVE)
-            since = episode(position, trades, now)
-            if isinstance(since, Episode) and since.exact:
-                break
-        return since
+    def since(self, position: Position) -> Episode | Unclear:
+        """When its episode began, as far as that was worked out for it as it is now."""
+        known = self._episodes.get((position.symbol, str(position.position_side)))
+        if known is None or not known.is_of(position):
+            return Unclear("its trades have not been read yet", passing=True)
+        return known.since
 
     def judge(self) -> tuple[Watched, ...]:
         """What the rules say now of each position that is open."""
@@ -219,13 +99,10 @@ class Eyes:
         return tuple(self._watched(position, now) for position in self._positions)
 
     def _watched(self, position: Position, now: int) -> Watched:
-        known = self._episodes.get((position.symbol, str(position.position_side)))
-        since: Episode | Unclear = Unclear("its trades have not been read yet", passing=True)
-        if known is not None and known.is_of(position):
-            since = known.since
+        since = self.since(position)
         return Watched(
             position=position,
-            findings=judge(position, self._marks.get(position.symbol), since, self._margin, now),
+            findings=judge(position, self.mark(position.symbol), since, self._margin, now),
             episode=episode_name(position, since),
         )
 
