@@ -1,0 +1,180 @@
+"""``POST /v1/hooks/{name}``: an alert of a program that knows nothing of us becomes a close, once however often it comes.
+
+A hook is a machine: what it asks for never carries a warrant.
+"""
+
+import secrets
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+
+from sureclose.domain.alert import AlertUnreadable
+from sureclose.domain.ids import digest
+from sureclose.domain.planning import planned_id
+from sureclose.journal.asking import asked
+from sureclose.journal.refusals import Refusal, record_refusal
+from sureclose.operate.api.admission import FAILURES_PER_S, LONGEST_ADDRESS
+from sureclose.operate.api.hook_counts import Became, HookCounts
+from sureclose.operate.api.hook_mapping import Absurd, Ignored, Wanted, identity, meaning
+from sureclose.operate.api.hook_secrets import Hook, Hooks
+from sureclose.operate.api.limits import Rates
+from sureclose.operate.api.problems import Kind, Problem, later
+from sureclose.operate.api.reading import document, whole_body
+from sureclose.operate.api.wishes import Answer, ask, log_answers
+from sureclose.operate.asking import CloseRequest, Refused, checked
+from sureclose.operate.closes import look
+from sureclose.operate.session import Session
+from sureclose.services.http import Route
+
+DOOR: Final = "hook"
+PATH: Final = "/v1/hooks/{name}"
+_UNKNOWN: Final = "no hook of this name has the secret that came; look at [hooks.NAME] of the configuration, and at how the sender sends it"
+_CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="sureclose hooks"'}
+_REPEAT: Final = "the log did not answer, so it is not known whether the alert was taken in; send it again, which closes nothing twice"
+_BEFORE: Final = "this alert was taken in before, so nothing was sent for it now"
+
+
+class HookDoor:
+    """The handlers of all hooks of one process."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._hooks = Hooks(session.hooks, secrets.token_hex(32))
+        self._rates = Rates(session.http.rate_per_s, session.monotonic)
+        self._failures = Rates(FAILURES_PER_S, session.monotonic)
+        self.counts = HookCounts(session.hooks)
+
+    def routes(self) -> tuple[Route, ...]:
+        return (Route("POST", PATH, self._handle),)
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._take(request)
+        except Problem as problem:
+            return problem.response()
+
+    async def _take(self, request: web.Request) -> web.StreamResponse:
+        if len(request.raw_path) > LONGEST_ADDRESS:
+            raise Problem(
+                Kind.ADDRESS_TOO_LONG, f"path and query may have {LONGEST_ADDRESS} characters in all"
+            )
+        raw = await whole_body(request)
+        hook = self._hooks.find(request.match_info["name"], request, raw)
+        if hook is None:
+            self.counts.count_unknown()
+            if wait := self._failures.take(request.remote or ""):
+                raise later(Kind.TOO_MANY_FAILURES, "send a secret that is known, or less", wait)
+            raise Problem(Kind.HOOK_UNKNOWN, _UNKNOWN, headers=_CHALLENGE)
+        if wait := self._rates.take(hook.name):
+            raise later(Kind.RATE, "http.rate_per_s says how many alerts a second one hook takes", wait)
+        async with log_answers(_REPEAT):
+            return await self._understand(hook, raw)
+
+    async def _understand(self, hook: Hook, raw: bytes) -> web.StreamResponse:
+        account = self._session.keys.account
+        try:
+            tree = hook.read(raw)
+        except AlertUnreadable as error:
+            named = intent_id(account, hook.name, raw.hex())
+            remedy = "post JSON, key=value pairs, or what the hook's template says"
+            absurd = Absurd(reason="unreadable", detail=str(error), path="$", remedy=remedy)
+            raise await self._refusal(hook, named, absurd) from None
+        named = intent_id(account, hook.name, *identity(hook.settings, tree))
+        match meaning(hook.settings, tree, self._session.clock.now()):
+            case Ignored(why=why):
+                self.counts.count(hook.name, Became.IGNORED)
+                return document({"ignored": True, "why": why})
+            case Absurd() as absurd:
+                raise await self._refusal(hook, named, absurd)
+            case Wanted() as wanted:
+                return await self._ask(hook, request_of(hook.name, named, wanted))
+
+    async def _ask(self, hook: Hook, request: CloseRequest) -> web.StreamResponse:
+        try:
+            answer = await _ended_long_ago(self._session, request) or await ask(self._session, request)
+        except Problem as problem:
+            absurd = Absurd(
+                reason=problem.facts.get("reason", str(problem.kind)),
+                detail=problem.detail,
+                path="$",
+                remedy=problem.facts.get("remedy", ""),
+                symbol=request.symbol,
+            )
+            await self._record(hook, request.intent_id, absurd)
+            raise
+        self.counts.count(hook.name, Became.TAKEN if answer.fresh else Became.REPEATED)
+        return _told(answer)
+
+    async def _refusal(self, hook: Hook, named: str, absurd: Absurd) -> Problem:
+        await self._record(hook, named, absurd)
+        return Problem(
+            Kind.REFUSED,
+            f"{absurd.detail}; {absurd.remedy}",
+            reason=absurd.reason,
+            path=absurd.path,
+            remedy=absurd.remedy,
+            intent_id=named,
+        )
+
+    async def _record(self, hook: Hook, named: str, absurd: Absurd) -> None:
+        self.counts.count(hook.name, Became.REFUSED)
+        session = self._session
+        refusal = Refusal(
+            where=f"{DOOR}:{hook.name}",
+            reason=absurd.reason,
+            at=session.clock.now(),
+            threshold=absurd.threshold,
+            seen=absurd.seen or absurd.detail,
+            remedy=absurd.remedy,
+            actor=hook.name,
+            intent_id=named,
+            symbol=absurd.symbol,
+        )
+        await record_refusal(session.wire, session.keys, refusal)
+
+
+def intent_id(account: str, hook: str, *identity: str) -> str:
+    """The name of an alert's wish: the same of each repeat, of no other hook, and of no other account."""
+    return digest(DOOR, account, hook, *identity)
+
+
+def request_of(hook: str, named: str, wanted: Wanted) -> CloseRequest:
+    """What is asked of the path: never with a person's right."""
+    return CloseRequest(
+        intent_id=named,
+        symbol=wanted.symbol,
+        position_side=wanted.position_side,
+        fraction=wanted.fraction,
+        quantity=wanted.quantity,
+        reason=wanted.reason,
+        expires_at=wanted.expires_at,
+        actor=hook,
+        door=DOOR,
+        person=False,
+    )
+
+
+async def _ended_long_ago(session: Session, request: CloseRequest) -> Answer | None:
+    """The close of an alert that nobody remembers to have taken in, and that the journal knows by its plan all the same."""
+    if await asked(session.wire, session.keys, request.intent_id) is not None:
+        return None
+    try:
+        plan_id = planned_id(checked(session, request, session.clock.now()))
+    except Refused:
+        return None  # which asking says again
+    if await session.journal.load(plan_id) is None:
+        return None
+    view = await look(session, plan_id)
+    assert view is not None
+    return Answer(view, fresh=False)
+
+
+def _told(answer: Answer) -> web.Response:
+    """202 for an alert that is taken in now, 200 for one that was before. Both say where its close is."""
+    told: dict[str, Any] = msgspec.to_builtins(answer.view)
+    told |= {"repeated": False} if answer.fresh else {"repeated": True, "note": _BEFORE}
+    status = HTTPStatus.ACCEPTED if answer.fresh else HTTPStatus.OK
+    return document(told, status, {"Location": f"/v1/closes/{quote(answer.view.id, safe='')}"})
