@@ -65,6 +65,7 @@ COMMANDS: Final = (
     "safety",
     "backlog",
     "token",
+    "hooks",
     "doctor",
     "new-config",
     "show-config",

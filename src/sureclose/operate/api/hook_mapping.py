@@ -178,7 +178,7 @@ def _of_now(hook: HookSettings, made_at: int, now: int) -> None:
     if -old > CLOCK_TOLERANCE_MS:
         raise _wrong(
             "timestamp",
-            f"the alert was made at {iso_ms(made_at)}, which is still to come",
+            f"the alert says that it was made {-old // 1_000} s from now",
             hook.timestamp,
             "set the sender's clock",
             threshold=f"{CLOCK_TOLERANCE_MS} ms ahead",

@@ -36,6 +36,10 @@ class Hook(msgspec.Struct, frozen=True):
         place = self.settings.carrier.place
         return tree if place is None else place.removed_from(tree)
 
+    def is_secret_in(self, raw: bytes) -> bool:
+        """Whether the body has the secret, where it has to stand in it."""
+        return hmac.compare_digest(_digest(_in_body(self, raw)), _digest(self.settings.secret))
+
 
 class Hooks:
     """The configured ones. An unknown name costs the work of a known one whose secret was wrong."""

@@ -11,14 +11,13 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
-from sureclose.domain.alert import AlertUnreadable
-from sureclose.domain.ids import digest
 from sureclose.domain.planning import planned_id
 from sureclose.journal.asking import asked
 from sureclose.journal.refusals import Refusal, record_refusal
 from sureclose.operate.api.admission import FAILURES_PER_S, LONGEST_ADDRESS
 from sureclose.operate.api.hook_counts import Became, HookCounts
-from sureclose.operate.api.hook_mapping import Absurd, Ignored, Wanted, identity, meaning
+from sureclose.operate.api.hook_mapping import Absurd, Ignored, Wanted
+from sureclose.operate.api.hook_reading import DOOR, request_of, understood
 from sureclose.operate.api.hook_secrets import Hook, Hooks
 from sureclose.operate.api.limits import Rates
 from sureclose.operate.api.problems import Kind, Problem, later
@@ -29,7 +28,6 @@ from sureclose.operate.closes import look
 from sureclose.operate.session import Session
 from sureclose.services.http import Route
 
-DOOR: Final = "hook"
 PATH: Final = "/v1/hooks/{name}"
 _UNKNOWN: Final = "no hook of this name has the secret that came; look at [hooks.NAME] of the configuration, and at how the sender sends it"
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="sureclose hooks"'}
@@ -74,23 +72,16 @@ class HookDoor:
             return await self._understand(hook, raw)
 
     async def _understand(self, hook: Hook, raw: bytes) -> web.StreamResponse:
-        account = self._session.keys.account
-        try:
-            tree = hook.read(raw)
-        except AlertUnreadable as error:
-            named = intent_id(account, hook.name, raw.hex())
-            remedy = "post JSON, key=value pairs, or what the hook's template says"
-            absurd = Absurd(reason="unreadable", detail=str(error), path="$", remedy=remedy)
-            raise await self._refusal(hook, named, absurd) from None
-        named = intent_id(account, hook.name, *identity(hook.settings, tree))
-        match meaning(hook.settings, tree, self._session.clock.now()):
+        session = self._session
+        found = understood(hook, session.keys.account, raw, session.clock.now())
+        match found.meaning:
             case Ignored(why=why):
                 self.counts.count(hook.name, Became.IGNORED)
                 return document({"ignored": True, "why": why})
             case Absurd() as absurd:
-                raise await self._refusal(hook, named, absurd)
+                raise await self._refusal(hook, found.intent_id, absurd)
             case Wanted() as wanted:
-                return await self._ask(hook, request_of(hook.name, named, wanted))
+                return await self._ask(hook, request_of(hook, found.intent_id, wanted))
 
     async def _ask(self, hook: Hook, request: CloseRequest) -> web.StreamResponse:
         try:
@@ -134,27 +125,6 @@ class HookDoor:
             symbol=absurd.symbol,
         )
         await record_refusal(session.wire, session.keys, refusal)
-
-
-def intent_id(account: str, hook: str, *identity: str) -> str:
-    """The name of an alert's wish: the same of each repeat, of no other hook, and of no other account."""
-    return digest(DOOR, account, hook, *identity)
-
-
-def request_of(hook: str, named: str, wanted: Wanted) -> CloseRequest:
-    """What is asked of the path: never with a person's right."""
-    return CloseRequest(
-        intent_id=named,
-        symbol=wanted.symbol,
-        position_side=wanted.position_side,
-        fraction=wanted.fraction,
-        quantity=wanted.quantity,
-        reason=wanted.reason,
-        expires_at=wanted.expires_at,
-        actor=hook,
-        door=DOOR,
-        person=False,
-    )
 
 
 async def _ended_long_ago(session: Session, request: CloseRequest) -> Answer | None:
