@@ -31,8 +31,9 @@ when = [{ path = "$.action", accept = ["close"] }]
 
 [hooks.alertmanager]
 secret_in = "header:Authorization"
-symbol = "$.alerts[0].labels.symbol"
-identity = ["$.alerts[0].fingerprint", "$.alerts[0].startsAt"]
+each = "$.alerts"
+symbol = "$.labels.symbol"
+identity = ["$.fingerprint", "$.startsAt"]
 when = [{ path = "$.status", accept = ["firing"] }]
 
 [hooks.signed]
@@ -215,27 +216,46 @@ async def test_what_does_not_ask_for_a_close_is_ignored_and_counted(senders: Sen
 
 
 async def test_the_other_ways_to_carry_a_secret_close_as_well(senders: Senders) -> None:
-    first, second, third = [await senders.exchange.open(steps) for steps in (64, -65, 66)]
-    firing = {
-        "status": "firing",
-        "alerts": [{"labels": {"symbol": first.symbol}, "fingerprint": token(), "startsAt": iso(now_ms())}],
-    }
-    bearer = f"Bearer {SECRETS['alertmanager']}"
-    one = await senders.post("alertmanager", json.dumps(firing), Authorization=bearer)
+    second, third = [await senders.exchange.open(steps) for steps in (-65, 66)]
     signed = json.dumps({"symbol": second.symbol, "quantity": float(second.step * 5), "n": token()}).encode()
     mac = hmac.digest(SECRETS["signed"].encode(), signed, "sha256")
     two = await senders.post("signed", signed, **{"X-Signature-256": f"sha256={mac.hex()}"})
     again = await senders.post("signed", signed, **{"X-Signature-256": base64.b64encode(mac).decode()})
     three = await senders.post(f"sentence?key={SECRETS['sentence']}", f"close {third.symbol.lower()}  now\n")
-    assert [answer.status for answer in (one, two, again, three)] == [202, 202, 200, 202]
-    resolved = await senders.post(
-        "alertmanager", json.dumps(firing | {"status": "resolved"}), Authorization=bearer
-    )
-    assert resolved.document["ignored"]
-    await senders.closed(one, first)
+    assert [answer.status for answer in (two, again, three)] == [202, 200, 202]
     await senders.closed(three, third)
     await senders.deployment.log.outcome(two.document["plan_id"])
     await senders.exchange.closed_once(second, second.step * 5)
+
+
+def group(*symbols: str, status: str = "firing") -> dict[str, Any]:
+    """As Alertmanager and Grafana post it: all alerts of a group in one body."""
+    return {
+        "status": status,
+        "alerts": [
+            {"status": status, "labels": {"symbol": symbol}, "fingerprint": symbol, "startsAt": iso(now_ms())}
+            for symbol in symbols
+        ],
+    }
+
+
+async def test_each_alert_of_a_group_is_a_close_of_its_own(senders: Senders) -> None:
+    held = [await senders.exchange.open(steps) for steps in (64, -63)]
+    body = group(held[0].symbol, held[1].symbol)
+    bearer = f"Bearer {SECRETS['alertmanager']}"
+    first = await senders.post("alertmanager", json.dumps(body), Authorization=bearer)
+    assert [one["status"] for one in first.document["alerts"]] == [202, 202]
+    body["alerts"] += group("not/a/symbol")["alerts"]
+    again = await senders.post("alertmanager", json.dumps(body), Authorization=bearer)
+    assert (first.status, again.status) == (202, 422)
+    assert [one["status"] for one in again.document["alerts"]] == [200, 200, 422]
+    gone = await senders.post(
+        "alertmanager", json.dumps(group(held[0].symbol, status="resolved")), Authorization=bearer
+    )
+    assert (gone.status, gone.document["alerts"][0]["ignored"]) == (200, True)
+    for one, position in zip(first.document["alerts"], held, strict=True):
+        await senders.deployment.log.outcome(one["plan_id"])
+        await senders.exchange.closed_once(position)
 
 
 async def test_an_alert_that_nobody_remembers_is_known_by_its_close(senders: Senders) -> None:
@@ -282,11 +302,12 @@ async def test_the_command_line_says_what_an_alert_would_become(senders: Senders
         "--json",
     )
     assert shown.code == 0, shown
-    assert (shown.document["becomes"], shown.document["symbol"]) == ("close", held.symbol)
-    assert (shown.document["fraction"], shown.document["secret"]) == ("0.25", "right")
+    [one] = shown.document["alerts"]
+    assert (one["becomes"], one["symbol"]) == ("close", held.symbol)
+    assert (one["fraction"], one["secret"]) == ("0.25", "right")
     await senders.exchange.untouched(held)
     asked = await senders.post("tradingview", file.read_bytes())
-    assert asked.document["id"] == shown.document["intent_id"]
+    assert asked.document["id"] == one["intent_id"]
     await senders.closed(asked, held, "0.25")
 
 

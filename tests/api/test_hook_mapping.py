@@ -13,7 +13,7 @@ from sureclose.domain.words import PositionSide
 from sureclose.operate.api.hook_mapping import Absurd, Ignored, Wanted, spelt
 from sureclose.operate.api.hook_reading import understood
 from sureclose.operate.api.hook_secrets import Hook
-from sureclose.operate.api.hook_trial import trial
+from sureclose.operate.api.hook_trial import trials
 from sureclose.services.settings_hooks import HookSettings, When
 
 NOW = 1_795_860_000_000
@@ -49,12 +49,14 @@ ALERT = {
 
 def meant(hook: HookSettings, alert: Any, now: int = NOW) -> Any:
     raw = alert if isinstance(alert, bytes) else json.dumps(alert).encode()
-    return understood(Hook("tv", hook), "paper:main", raw, now).meaning
+    [found] = understood(Hook("tv", hook), "paper:main", raw, now)
+    return found.meaning
 
 
 def named(hook: HookSettings, alert: Any, name: str = "tv", account: str = "paper:main") -> str:
     raw = alert if isinstance(alert, bytes) else json.dumps(alert).encode()
-    return understood(Hook(name, hook), account, raw, NOW).intent_id
+    [found] = understood(Hook(name, hook), account, raw, NOW)
+    return found.intent_id
 
 
 def refused(hook: HookSettings, **more: Any) -> Absurd:
@@ -168,6 +170,25 @@ def test_a_reason_that_is_not_there_stops_nothing() -> None:
     assert meant(FULL, ALERT | {"comment": None}).reason == ""
 
 
+def test_each_element_of_a_list_is_an_alert_of_its_own() -> None:
+    hook = Hook("am", settings(each="$.alerts", identity=("$.id",)))
+    body = json.dumps({"alerts": [{"ticker": "ETHUSDT", "id": 1}, {"ticker": "BTCUSDT", "id": 1}, {"id": 2}]})
+    found = understood(hook, "paper:main", body.encode(), NOW)
+    first, second, third = (one.meaning for one in found)
+    assert isinstance(first, Wanted)
+    assert isinstance(second, Wanted)
+    assert (first.symbol, second.symbol) == ("ETHUSDT", "BTCUSDT")
+    assert isinstance(third, Absurd)
+    assert found[0].intent_id == found[1].intent_id != found[2].intent_id
+
+
+@pytest.mark.parametrize("alerts", [None, [], {}, "x", [1] * 101])
+def test_a_list_that_is_none_is_refused(alerts: Any) -> None:
+    found = meant(settings(each="$.alerts"), {"alerts": alerts})
+    assert isinstance(found, Absurd)
+    assert (found.reason, found.path) == ("unreadable", "$.alerts")
+
+
 # Identity ------------------------------------------------------------------------------------------------------------
 
 
@@ -234,4 +255,5 @@ def _one_of_three(hook: HookSettings, raw: bytes) -> None:
             assert found.remedy
         case _:
             pytest.fail(f"there is a {found}")
-    assert trial(Hook("tv", hook), "paper:main", raw, NOW).becomes in {"close", "ignored", "refused"}
+    [tried] = trials(Hook("tv", hook), "paper:main", raw, NOW)
+    assert tried.becomes in {"close", "ignored", "refused"}

@@ -12,7 +12,7 @@ from sureclose.cli.codes import Exit
 from sureclose.cli.options import Options
 from sureclose.cli.session import load
 from sureclose.operate.api.hook_secrets import Hook
-from sureclose.operate.api.hook_trial import Trial, trial
+from sureclose.operate.api.hook_trial import Trial, trials
 from sureclose.venue.clock import wall_ms
 
 
@@ -44,12 +44,12 @@ def try_out(options: Options, name: str, file: Path, *, as_json: bool) -> None:
             return exits.fail(
                 Exit.NOT_FOUND, f"{file} can't be read; name a file with the alert's body, or -"
             )
-        found = trial(Hook(name, config.hooks[name]), config.account, raw, wall_ms())
+        found = trials(Hook(name, config.hooks[name]), config.account, raw, wall_ms())
         if as_json:
-            exits.print_json(found)
+            exits.print_json({"alerts": found})
         else:
             _show(found)
-        return Exit.ERROR if found.becomes == "refused" else Exit.DONE
+        return Exit.ERROR if any(one.becomes == "refused" for one in found) else Exit.DONE
 
     exits.run(command)
 
@@ -61,8 +61,9 @@ def _body(file: Path) -> bytes | None:
         return None
 
 
-def _show(found: Trial) -> None:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in msgspec.to_builtins(found).items():
-        table.add_row(name, exits.plain(value))
-    exits.console().print(table)
+def _show(found: tuple[Trial, ...]) -> None:
+    for one in found:
+        table = Table(show_header=False, box=None, pad_edge=False)
+        for name, value in msgspec.to_builtins(one).items():
+            table.add_row(name, exits.plain(value))
+        exits.console().print(table)

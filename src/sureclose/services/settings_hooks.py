@@ -79,6 +79,8 @@ class HookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     secret_in: str = ""
     template: str = ""
     """For alerts that are a sentence: ``close {symbol} {secret}``; its blanks are ``$.symbol`` and ``$.secret``."""
+    each: str = ""
+    """A list of which every element is an alert, for senders that put several into one body; places are then in the element."""
     symbol: str = ""
     symbols: dict[str, str] = {}
     """What the sender calls a symbol, and what the venue does. ``EXCHANGE:`` before and ``.P`` behind need no line here."""
@@ -100,6 +102,10 @@ class HookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         SecretIn.parse(self.secret_in)
         if self.template:
             Template.parse(self.template)
+        if self.each:
+            Place.parse(self.each)
+            if self.template:
+                raise ValueError("each is for lists in JSON; a sentence of template holds one alert")
         for name in _PLACES:
             if getattr(self, name).startswith("$"):
                 Place.parse(getattr(self, name))

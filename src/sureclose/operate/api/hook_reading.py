@@ -1,14 +1,19 @@
 """From a body to what its hook makes of it: the same for an alert that came and for one that is tried out."""
 
+from typing import Final
+
 import msgspec
 
-from sureclose.domain.alert import AlertUnreadable
+from sureclose.domain.alert import AlertUnreadable, Missing, Place, Tree
 from sureclose.domain.ids import digest
 from sureclose.operate.api.hook_mapping import Absurd, Ignored, Wanted, identity, meaning
 from sureclose.operate.api.hook_secrets import Hook
 from sureclose.operate.asking import CloseRequest
 
-DOOR = "hook"
+DOOR: Final = "hook"
+MOST_ALERTS: Final = 100
+"""Of one body; Alertmanager and Grafana can be told to send fewer."""
+_READABLE: Final = "post JSON, key=value pairs, or what the hook's template or its list each says"
 
 
 class Understood(msgspec.Struct, frozen=True):
@@ -18,16 +23,35 @@ class Understood(msgspec.Struct, frozen=True):
     meaning: Wanted | Ignored | Absurd
 
 
-def understood(hook: Hook, account: str, raw: bytes, now: int) -> Understood:
-    """``now`` is the log's milliseconds. Whatever the body is, this answers."""
+def understood(hook: Hook, account: str, raw: bytes, now: int) -> tuple[Understood, ...]:
+    """The alerts of a body: one, but for a hook with ``each``. ``now`` is the log's milliseconds. This answers whatever comes."""
     try:
         tree = hook.read(raw)
+        alerts = _alerts(hook, tree)
     except AlertUnreadable as error:
-        remedy = "post JSON, key=value pairs, or what the hook's template says"
-        absurd = Absurd(reason="unreadable", detail=str(error), path="$", remedy=remedy)
-        return Understood(digest(DOOR, account, hook.name, raw.hex()), absurd)
-    named = digest(DOOR, account, hook.name, *identity(hook.settings, tree))
-    return Understood(named, meaning(hook.settings, tree, now))
+        absurd = Absurd(
+            reason="unreadable", detail=str(error), path=hook.settings.each or "$", remedy=_READABLE
+        )
+        return (Understood(digest(DOOR, account, hook.name, raw.hex()), absurd),)
+    settings = hook.settings
+    return tuple(
+        Understood(
+            digest(DOOR, account, hook.name, *identity(settings, alert)), meaning(settings, alert, now)
+        )
+        for alert in alerts
+    )
+
+
+def _alerts(hook: Hook, tree: Tree) -> list[Tree]:
+    if not hook.settings.each:
+        return [tree]
+    try:
+        found = Place.parse(hook.settings.each).find(tree)
+    except Missing as missing:
+        raise AlertUnreadable(str(missing)) from None
+    if not isinstance(found, list) or not 0 < len(found) <= MOST_ALERTS:
+        raise AlertUnreadable(f"at {hook.settings.each} stands no list of 1 to {MOST_ALERTS} alerts")
+    return found
 
 
 def request_of(hook: Hook, intent_id: str, wanted: Wanted) -> CloseRequest:

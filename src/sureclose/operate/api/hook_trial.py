@@ -4,7 +4,7 @@ import msgspec
 
 from sureclose.domain.times import LONGEST_EXPIRY_MS, iso_ms
 from sureclose.operate.api.hook_mapping import Absurd, Ignored, Wanted
-from sureclose.operate.api.hook_reading import understood
+from sureclose.operate.api.hook_reading import Understood, understood
 from sureclose.operate.api.hook_secrets import Hook
 from sureclose.operate.asking import VALID_MS
 
@@ -30,10 +30,13 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether the body has the hook's secret, where it has to be there: ``right`` or ``wrong``."""
 
 
-def trial(hook: Hook, account: str, raw: bytes, now: int) -> Trial:
-    """``now`` is the time that its age and its expiry are judged by, in milliseconds."""
-    found = understood(hook, account, raw, now)
+def trials(hook: Hook, account: str, raw: bytes, now: int) -> tuple[Trial, ...]:
+    """One for each alert of the body. ``now`` is the time that age and expiry are judged by, in milliseconds."""
     secret = "" if hook.settings.carrier.place is None else ("right" if hook.is_secret_in(raw) else "wrong")
+    return tuple(_trial(hook, found, now, secret) for found in understood(hook, account, raw, now))
+
+
+def _trial(hook: Hook, found: Understood, now: int, secret: str) -> Trial:
     match found.meaning:
         case Ignored(why=why):
             return Trial(hook=hook.name, becomes="ignored", intent_id=found.intent_id, why=why, secret=secret)

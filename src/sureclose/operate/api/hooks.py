@@ -17,7 +17,7 @@ from sureclose.journal.refusals import Refusal, record_refusal
 from sureclose.operate.api.admission import FAILURES_PER_S, LONGEST_ADDRESS
 from sureclose.operate.api.hook_counts import Became, HookCounts
 from sureclose.operate.api.hook_mapping import Absurd, Ignored, Wanted
-from sureclose.operate.api.hook_reading import DOOR, request_of, understood
+from sureclose.operate.api.hook_reading import DOOR, Understood, request_of, understood
 from sureclose.operate.api.hook_secrets import Hook, Hooks
 from sureclose.operate.api.limits import Rates
 from sureclose.operate.api.problems import Kind, Problem, later
@@ -33,6 +33,14 @@ _UNKNOWN: Final = "no hook of this name has the secret that came; look at [hooks
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="sureclose hooks"'}
 _REPEAT: Final = "the log did not answer, so it is not known whether the alert was taken in; send it again, which closes nothing twice"
 _BEFORE: Final = "this alert was taken in before, so nothing was sent for it now"
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What is answered for one alert."""
+
+    status: HTTPStatus
+    document: dict[str, Any]
+    headers: dict[str, str]
 
 
 class HookDoor:
@@ -69,21 +77,44 @@ class HookDoor:
         if wait := self._rates.take(hook.name):
             raise later(Kind.RATE, "http.rate_per_s says how many alerts a second one hook takes", wait)
         async with log_answers(_REPEAT):
-            return await self._understand(hook, raw)
+            return await self._tell(hook, raw)
 
-    async def _understand(self, hook: Hook, raw: bytes) -> web.StreamResponse:
+    async def _tell(self, hook: Hook, raw: bytes) -> web.StreamResponse:
         session = self._session
-        found = understood(hook, session.keys.account, raw, session.clock.now())
-        match found.meaning:
+        alerts = understood(hook, session.keys.account, raw, session.clock.now())
+        if not hook.settings.each:
+            [alert] = alerts
+            told = await self._become(hook, alert)
+            return document(told.document, told.status, told.headers)
+        told_all, refused = [], 0
+        for alert in alerts:
+            try:
+                told = await self._become(hook, alert)
+            except Problem as problem:
+                refused += 1
+                told_all.append({"status": problem.kind.status, "detail": problem.detail, **problem.facts})
+            else:
+                told_all.append({"status": told.status, **told.document})
+        if refused:
+            detail = (
+                f"{refused} of {len(alerts)} alerts are refused, as alerts says of each; the others are taken"
+            )
+            raise Problem(Kind.REFUSED, detail, alerts=told_all)
+        fresh = any(one["status"] == HTTPStatus.ACCEPTED for one in told_all)
+        return document({"alerts": told_all}, HTTPStatus.ACCEPTED if fresh else HTTPStatus.OK)
+
+    async def _become(self, hook: Hook, alert: Understood) -> Told:
+        """Raises ``Problem`` for one that is refused, ``RedisError``."""
+        match alert.meaning:
             case Ignored(why=why):
                 self.counts.count(hook.name, Became.IGNORED)
-                return document({"ignored": True, "why": why})
+                return Told(HTTPStatus.OK, {"ignored": True, "why": why}, {})
             case Absurd() as absurd:
-                raise await self._refusal(hook, found.intent_id, absurd)
+                raise await self._refusal(hook, alert.intent_id, absurd)
             case Wanted() as wanted:
-                return await self._ask(hook, request_of(hook, found.intent_id, wanted))
+                return await self._ask(hook, request_of(hook, alert.intent_id, wanted))
 
-    async def _ask(self, hook: Hook, request: CloseRequest) -> web.StreamResponse:
+    async def _ask(self, hook: Hook, request: CloseRequest) -> Told:
         try:
             answer = await _ended_long_ago(self._session, request) or await ask(self._session, request)
         except Problem as problem:
@@ -142,9 +173,9 @@ async def _ended_long_ago(session: Session, request: CloseRequest) -> Answer | N
     return Answer(view, fresh=False)
 
 
-def _told(answer: Answer) -> web.Response:
+def _told(answer: Answer) -> Told:
     """202 for an alert that is taken in now, 200 for one that was before. Both say where its close is."""
-    told: dict[str, Any] = msgspec.to_builtins(answer.view)
-    told |= {"repeated": False} if answer.fresh else {"repeated": True, "note": _BEFORE}
-    status = HTTPStatus.ACCEPTED if answer.fresh else HTTPStatus.OK
-    return document(told, status, {"Location": f"/v1/closes/{quote(answer.view.id, safe='')}"})
+    found: dict[str, Any] = msgspec.to_builtins(answer.view)
+    found |= {"repeated": False} if answer.fresh else {"repeated": True, "note": _BEFORE}
+    where = {"Location": f"/v1/closes/{quote(answer.view.id, safe='')}"}
+    return Told(HTTPStatus.ACCEPTED if answer.fresh else HTTPStatus.OK, found, where)
