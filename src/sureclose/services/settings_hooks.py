@@ -12,7 +12,7 @@ from sureclose.domain.alert import Place, Template
 
 NAME: Final = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
 """What a hook may be called: lower case, for a variable of the environment that names it has no case."""
-_SECRET: Final = re.compile(r"[A-Za-z0-9._~+/=:@%!*#-]{16,256}")
+_SECRET: Final = re.compile(r"(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9._~+/=:@%!*#-]{16,256}")
 _HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _QUERY: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _PLACES: Final = ("symbol", "position_side", "fraction", "quantity", "reason", "expires_at", "timestamp")
@@ -121,7 +121,7 @@ class HookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError("max_age_s must be from 1 to 86400")
         if self.secret and not _SECRET.fullmatch(self.secret):
             raise ValueError(
-                "secret must have 16 to 256 letters, digits or signs of ._~+/=:@%!*#- ; `openssl rand -hex 16` makes one"
+                "secret must have 16 to 256 letters, digits or signs of ._~+/=:@%!*#-, a letter among them; `openssl rand -hex 16` makes one"
             )
 
     def __repr__(self) -> str:

@@ -8,32 +8,31 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
 from aiohttp import web
 
-from sureclose.domain.alert import AlertUnreadable, Missing, Template, Tree, read_alert
+from sureclose.domain.alert import AlertUnreadable, Missing, Place, Template, Tree, read_alert
 from sureclose.services.settings_hooks import Carrier, HookSettings
 from sureclose.venue.secret import MASK
 
 _HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
 _BEARER: Final = "bearer "
 _SHA256: Final = "sha256="
+_ANYWHERE: Final = Place.parse("$.secret")
 
 
-class Hook(msgspec.Struct, frozen=True):
-    """A sender that was recognised."""
+class Hook:
+    """A sender, with what its settings are read for each time."""
 
-    name: str
-    settings: HookSettings
-
-    @property
-    def template(self) -> Template | None:
-        return Template.parse(self.settings.template) if self.settings.template else None
+    def __init__(self, name: str, settings: HookSettings) -> None:
+        self.name = name
+        self.settings = settings
+        self.carrier = settings.carrier
+        self.template = Template.parse(settings.template) if settings.template else None
 
     def read(self, raw: bytes) -> Tree:
         """The alert as it may be recorded: without its secret, wherever it stands. Raises ``AlertUnreadable``."""
         tree = read_alert(raw.replace(self.settings.secret.encode(), MASK.encode()), self.template)
-        place = self.settings.carrier.place
+        place = self.carrier.place
         return tree if place is None else place.removed_from(tree)
 
     def is_secret_in(self, raw: bytes) -> bool:
@@ -46,7 +45,7 @@ class Hooks:
 
     def __init__(self, hooks: Mapping[str, HookSettings], decoy: str) -> None:
         self._known = {name: Hook(name, settings) for name, settings in hooks.items()}
-        nobody = HookSettings(secret=decoy, secret_in="query:secret", symbol="$")  # noqa: S106 - where it would stand
+        nobody = HookSettings(secret=decoy, secret_in="body:secret", symbol="$")  # noqa: S106 - where it would stand
         self._nobody = Hook("", nobody)
         """Its secret is a chance of this process, and told to nobody."""
 
@@ -54,7 +53,7 @@ class Hooks:
         """The hook of that name, if the request comes with its secret."""
         hook = self._known.get(name, self._nobody)
         secret = hook.settings.secret.encode()
-        carrier = hook.settings.carrier
+        carrier = hook.carrier
         mac = hmac.digest(secret, raw, "sha256")
         header = _one(request.headers.getall(carrier.name, []))
         given = {
@@ -66,16 +65,20 @@ class Hooks:
         if carrier.carrier is Carrier.HMAC_SHA256:
             matches = hmac.compare_digest(signed, mac)
         else:
-            matches = hmac.compare_digest(_digest(given[carrier.carrier]), hashlib.sha256(secret).digest())
+            matches = hmac.compare_digest(_digest(given[carrier.carrier]), _digest(hook.settings.secret))
         return hook if matches and hook is not self._nobody else None
 
 
 def _in_body(hook: Hook, raw: bytes) -> str:
-    """Read whatever the carrier is, so that all requests cost the same."""
-    place = hook.settings.carrier.place
+    """Looked for whatever the carrier is, so that all requests cost the same; only where it is the body is it asked for."""
+    place = hook.carrier.place or _ANYWHERE
+    found = _text_at(place, raw, None)
+    return found if hook.template is None else _text_at(place, raw, hook.template)
+
+
+def _text_at(place: Place, raw: bytes, template: Template | None) -> str:
     try:
-        tree = read_alert(raw, hook.template)
-        return "" if place is None else place.text_in(tree)
+        return place.text_in(read_alert(raw, template))
     except (AlertUnreadable, Missing):
         return ""
 

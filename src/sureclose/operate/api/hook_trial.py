@@ -32,7 +32,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def trials(hook: Hook, account: str, raw: bytes, now: int) -> tuple[Trial, ...]:
     """One for each alert of the body. ``now`` is the time that age and expiry are judged by, in milliseconds."""
-    secret = "" if hook.settings.carrier.place is None else ("right" if hook.is_secret_in(raw) else "wrong")
+    secret = "" if hook.carrier.place is None else ("right" if hook.is_secret_in(raw) else "wrong")
     return tuple(_trial(hook, found, now, secret) for found in understood(hook, account, raw, now))
 
 
