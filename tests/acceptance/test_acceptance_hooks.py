@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator
@@ -13,11 +14,13 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.acceptance.world import QUICK, Held, World, now_ms, token, world
+from tests.acceptance.world import QUICK, Held, World, eventually, now_ms, token, world
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
-SECRETS: Final = {name: f"{name}-{token()}" for name in ("tradingview", "alertmanager", "signed", "sentence")}
+SECRETS: Final = {
+    name: f"{name}-{token()}" for name in ("tradingview", "alertmanager", "signed", "sentence", "expiring")
+}
 CONFIGURATION: Final = """
 [hooks.tradingview]
 secret_in = "body:secret"
@@ -41,6 +44,12 @@ secret_in = "hmac-sha256:X-Signature-256"
 symbol = "$.symbol"
 quantity = "$.quantity"
 
+[hooks.expiring]
+secret_in = "header:X-Key"
+symbol = "$.symbol"
+expires_at = "$.until"
+identity = ["$.id"]
+
 [hooks.sentence]
 secret_in = "query:key"
 template = "{action} {symbol} now"
@@ -51,6 +60,12 @@ when = [{ path = "$.action", accept = ["close"] }]
 
 def iso(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def intent_id_of(hook: str, *identity: str) -> str:
+    """The rule of docs/webhooks.md: what a close of a hook is called."""
+    parts = ["hook", "paper:main", hook, *(json.dumps(value) for value in identity)]
+    return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:32]
 
 
 class Answer:
@@ -281,6 +296,44 @@ async def test_an_alert_is_never_a_persons(senders: Senders) -> None:
     [intent] = [fields for fields in intents if fields["intent_id"] == answer.document["id"]]
     assert intent["source"] == "hook:tradingview"
     assert SECRETS["tradingview"] not in str(intents)
+    keys = await senders.deployment.log.keys()
+    assert not [key for key in keys if ":warrant:" in key]
+
+
+@pytest.mark.parametrize(
+    ("until", "reason"),
+    [(iso(1_700_000_000_000), "expired"), ("9999-12-31T23:59:59-23:59", "absurd"), ("soon", "absurd")],
+)
+async def test_an_alert_that_can_not_be_acted_upon_in_time_is_refused(
+    senders: Senders, until: str, reason: str
+) -> None:
+    held = await senders.exchange.open(70)
+    body = json.dumps({"symbol": held.symbol, "until": until, "id": token()})
+    answer = await senders.post("expiring", body, **{"X-Key": SECRETS["expiring"]})
+    assert (answer.status, answer.document["reason"]) == (422, reason)
+    [refusal] = await senders.refusals(intent_id_of("expiring", json.loads(body)["id"]))
+    assert (refusal["reason"], refusal["actor"]) == (reason, "expiring")
+    await senders.exchange.untouched(held)
+
+
+async def test_another_wish_under_an_identity_is_refused_and_its_repeat_is_not(senders: Senders) -> None:
+    held, other = await senders.exchange.open(71), await senders.exchange.open(72)
+    name, until, key = token(), now_ms() + 3_000, {"X-Key": SECRETS["expiring"]}
+    wish = {"symbol": held.symbol, "until": str(until), "id": name}
+    first = await senders.post("expiring", json.dumps(wish), **key)
+    second = await senders.post("expiring", json.dumps(wish | {"symbol": other.symbol}), **key)
+    assert (first.status, second.status) == (202, 409)
+    await senders.closed(first, held)
+
+    async def expired() -> bool | None:
+        return now_ms() > until + 100 or None
+
+    await eventually("the alert has expired", expired)
+    again = await senders.post("expiring", json.dumps(wish), **key)
+    assert (again.status, again.document["state"]) == (200, "flat")
+    assert (await senders.post("expiring", json.dumps(wish | {"symbol": other.symbol}), **key)).status == 422
+    assert [one["reason"] for one in await senders.refusals(first.document["id"])] == ["conflict", "expired"]
+    await senders.exchange.untouched(other)
 
 
 async def test_too_large_a_body_is_refused_before_anything_else(senders: Senders) -> None:
@@ -309,6 +362,16 @@ async def test_the_command_line_says_what_an_alert_would_become(senders: Senders
     asked = await senders.post("tradingview", file.read_bytes())
     assert asked.document["id"] == one["intent_id"]
     await senders.closed(asked, held, "0.25")
+
+
+async def test_a_flood_of_wrong_secrets_is_told_to_wait_and_keeps_nobody_out(senders: Senders) -> None:
+    held = await senders.exchange.open(73)
+    wrong = await asyncio.gather(*(senders.post("nobody", token()) for _ in range(60)))
+    assert {answer.status for answer in wrong} == {401, 429}
+    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in wrong if answer.status == 429)
+    answer = await senders.tradingview(held.symbol)
+    assert answer.status == 202
+    await senders.closed(answer, held)
 
 
 async def test_a_hook_without_a_secret_does_not_start(senders: Senders) -> None:

@@ -127,7 +127,7 @@ def test_a_hook_without_a_secret_is_no_configuration(
         load([file], environment)
 
 
-@pytest.mark.parametrize("name", ["", "A", "a b", "a__b", "a/b", "a" * 65, "-a"])
+@pytest.mark.parametrize("name", ["", "A", "a b", "a__b", "a-b", "a/b", "a" * 65, "-a"])
 def test_a_hook_is_called_what_an_address_and_a_variable_can_hold(name: str) -> None:
     with pytest.raises(ValueError, match="can't be called"):
         Config(hooks={name: hook()})

@@ -16,7 +16,7 @@ from sureclose.services.settings_hooks import HookSettings
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
 NOW: Final = 1_795_860_000_000
 SECRET: Final = "0123456789abcdef"
-SENDERS: Final = ("tradingview", "alertmanager", "signal-bot")
+SENDERS: Final = ("tradingview", "alertmanager", "signal_bot")
 FILLED: Final = {
     "THE SECRET": SECRET,
     "{{exchange}}": "BINANCE",

@@ -10,8 +10,8 @@ import msgspec
 
 from sureclose.domain.alert import Place, Template
 
-NAME: Final = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
-"""What a hook may be called: lower case, for a variable of the environment that names it has no case."""
+NAME: Final = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
+"""What a hook may be called: what a variable of the environment can name, which has no case and no dash."""
 _SECRET: Final = re.compile(r"(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9._~+/=:@%!*#-]{16,256}")
 _HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _QUERY: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -137,7 +137,7 @@ def check_hooks(hooks: Mapping[str, HookSettings]) -> None:
     for name, hook in hooks.items():
         if not NAME.fullmatch(name) or len(name) > 64:
             raise ValueError(
-                f"a hook can't be called {name!r}; use lower-case letters and digits, with single _ or - between"
+                f"a hook can't be called {name!r}; use lower-case letters and digits, with single underscores between"
             )
         if not hook.secret:
             raise ValueError(

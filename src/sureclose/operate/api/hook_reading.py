@@ -1,11 +1,12 @@
 """From a body to what its hook makes of it: the same for an alert that came and for one that is tried out."""
 
+from decimal import Decimal
 from typing import Final
 
 import msgspec
 
 from sureclose.domain.alert import AlertUnreadable, Missing, Place, Tree
-from sureclose.domain.ids import digest
+from sureclose.domain.ids import amount_key, digest, plain
 from sureclose.operate.api.hook_mapping import Absurd, Ignored, Wanted, identity, meaning
 from sureclose.operate.api.hook_secrets import Hook
 from sureclose.operate.asking import CloseRequest
@@ -42,6 +43,10 @@ def understood(hook: Hook, account: str, raw: bytes, now: int) -> tuple[Understo
     )
 
 
+def _key(amount: Decimal | None) -> str:
+    return "" if amount is None else plain(amount_key(amount))
+
+
 def _alerts(hook: Hook, tree: Tree) -> list[Tree]:
     if not hook.settings.each:
         return [tree]
@@ -67,4 +72,5 @@ def request_of(hook: Hook, intent_id: str, wanted: Wanted) -> CloseRequest:
         actor=hook.name,
         door=DOOR,
         person=False,
+        said=digest(wanted.symbol, wanted.position_side, *map(_key, (wanted.fraction, wanted.quantity))),
     )

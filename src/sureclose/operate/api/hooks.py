@@ -168,6 +168,8 @@ async def _ended_long_ago(session: Session, request: CloseRequest) -> Answer | N
         return None  # which asking says again
     if await session.journal.load(plan_id) is None:
         return None
+    if await asked(session.wire, session.keys, request.intent_id) is not None:
+        return None  # a repeat of this very moment was taken in meanwhile, and had its close begun
     view = await look(session, plan_id)
     assert view is not None
     return Answer(view, fresh=False)
