@@ -66,6 +66,7 @@ COMMANDS: Final = (
     "harvest",
     "backlog",
     "token",
+    "hooks",
     "doctor",
     "new-config",
     "show-config",

@@ -50,7 +50,9 @@ def test_each_operation_says_every_status_that_its_problems_have(
 
 
 def test_each_problem_is_met_by_some_operation(door: Door) -> None:
-    assert {kind for one in door.operations for kind in problems_of(one)} == set(Kind)
+    """But for the one of hooks, whose bodies and secrets are their senders': docs/webhooks.md has them."""
+    met = {kind for one in door.operations for kind in problems_of(one)}
+    assert met == set(Kind) - {Kind.HOOK_UNKNOWN}
 
 
 def test_bodies_and_answers_are_the_types_that_are_read_and_written(

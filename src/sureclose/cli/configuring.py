@@ -47,6 +47,7 @@ _REMARKS: Final = {
     "http": "/ping /health /ready /metrics, and /v1 for closes. `sureclose token new NAME` makes [[http.tokens]], which go last here.",
     "http.port": "0 takes a free one and prints it",
     "http.token": "of a machine that may do everything; better are tokens with a name and scopes",
+    "hooks": "Who may post alerts to /v1/hooks/NAME, each in a table of its own: docs/webhooks.md.",
     "alerts": "Where alarms go.",
     "compat": "What older producers mean.",
     "compat.execute_is_approval": "whether decision=EXECUTE approves a close",
@@ -54,6 +55,20 @@ _REMARKS: Final = {
     "paper": "The paper exchange that run and prove start when venue.base_url is empty.",
     "paper.positions": 'e.g. ["ETHUSDT=0.5@2400"]; only a fresh data folder takes them',
 }
+_EXAMPLES: Final = {
+    "hooks": (
+        "[hooks.tradingview]",
+        'secret_in = "body:secret"           # SURECLOSE__HOOKS__TRADINGVIEW__SECRET says it; or query:NAME, header:NAME, hmac-sha256:HEADER',
+        'symbol = "$.ticker"                 # a text that begins with $ is a place in the alert',
+        'fraction = "$.fraction"             # or quantity; neither closes all of the position',
+        'timestamp = "$.time"                # one older than max_age_s = 60 is a replay',
+        'identity = ["$.ticker", "$.time"]   # what makes two alerts one; without it, all that they say',
+        'when = [{ path = "$.action", accept = ["close"] }]',
+        "[hooks.tradingview.symbols]",
+        '"BINANCE:ETHUSDT.P" = "ETHUSDT"',
+    )
+}
+"""Of sections that are empty until somebody fills them."""
 _ALWAYS: Final = frozenset(key for key in _REMARKS if "." in key)
 """Keys that stand in the file; the others stand there as comments."""
 
@@ -72,15 +87,18 @@ def template() -> str:
                 lines.append(f"{line:<40} # {_REMARKS[name]}" if name in _REMARKS else line)
             else:
                 lines.append(f"# {line}")
+        lines += [f"# {line}" for line in _EXAMPLES.get(section, ())]
     return "\n".join(lines) + "\n"
 
 
 def _toml(value: Any) -> str:
-    """Texts, numbers, booleans and lists of texts, which JSON writes as TOML does, and tables of these by name."""
+    """Texts, numbers, booleans and lists of texts JSON writes as TOML does; tables in a line have their own form."""
     if isinstance(value, dict):
-        pairs = ", ".join(f"{json.dumps(key)} = {_toml(one)}" for key, one in value.items())
-        return f"{{ {pairs} }}" if pairs else "{}"
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+        inner = ", ".join(f"{json.dumps(key)} = {_toml(one)}" for key, one in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value)
 
 
 @click.command("new-config")
@@ -118,6 +136,8 @@ def show_config(options: Options, *, as_json: bool) -> None:
         if as_json:
             exits.print_json(shown)
             return Exit.DONE
+        for name, hook in shown.pop("hooks").items():
+            shown[f"hooks.{name}"] = hook
         for section, values in shown.items():
             click.echo(f"[{section}]")
             for key, value in values.items():

@@ -9,6 +9,7 @@ import msgspec
 from sureclose.domain.actions import ALL, CLOSE, PARTIAL_CLOSE
 from sureclose.domain.events import EntryRef, Intent
 from sureclose.domain.planning import planned_id
+from sureclose.domain.times import LONGEST_EXPIRY_MS
 from sureclose.domain.words import AgeSource, PositionSide
 from sureclose.journal import asking, lease
 from sureclose.journal.asking import Record, Saying, Warrant, Word
@@ -150,6 +151,8 @@ def checked(session: Session, request: CloseRequest, now: int) -> Intent:
         raise Refused(
             "expired", "ask with an expires_at that is ahead", f"expires_at was {now - expires_at} ms ago"
         )
+    if expires_at > now + LONGEST_EXPIRY_MS:
+        raise Refused("absurd", "let it expire within 24 hours", "expires_at is more than a day ahead")
     if not request.intent_id:
         raise Refused("absurd", "name the wish, or leave the name out", "intent_id is empty")
     for amount in (request.fraction, request.quantity):

@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from sureclose.domain.words import Mode
 from sureclose.operate.api.door import Door
+from sureclose.operate.api.hooks import HookDoor
 from sureclose.operate.executing import Executors
 from sureclose.operate.handing import handing_over
 from sureclose.operate.harvest_role import HarvestRole
@@ -115,6 +116,8 @@ class Process:
         self._metrics = Metrics(self.vitals, session.monotonic, stages=names)
         self._health = Health(session.monotonic, stages=names)
         self._door = Door(session)
+        self._hooks = HookDoor(session)
+        self._metrics.registry.register(self._hooks.counts)
 
     async def run(self) -> int:
         session = self._session
@@ -129,6 +132,7 @@ class Process:
                     self._metrics.exposition,
                 ),
                 *self._door.routes(),
+                *self._hooks.routes(),
             ),
             port_is_default=session.http_port_is_default,
         )

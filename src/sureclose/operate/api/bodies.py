@@ -134,6 +134,8 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
     """One word for why a wish is refused: ``expired``, ``absurd``, ``other_mode``."""
     remedy: str | None = None
     intent_id: str | None = None
+    path: str | None = None
+    """Where in an alert it stands."""
     scope: str | None = None
     """What the token lacks."""
 

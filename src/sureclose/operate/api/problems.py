@@ -19,6 +19,7 @@ class Kind(StrEnum):
     MALFORMED = "malformed"
     KEY_NEEDED = "key-needed"
     TOKEN_NEEDED = "token-needed"  # noqa: S105 - a problem's name
+    HOOK_UNKNOWN = "hook-unknown"
     NO_TOKENS = "no-tokens"
     SCOPE_MISSING = "scope-missing"
     UNKNOWN_CLOSE = "unknown-close"
@@ -48,6 +49,7 @@ _KINDS: Final = {
     Kind.MALFORMED: (HTTPStatus.BAD_REQUEST, "The request can't be read"),
     Kind.KEY_NEEDED: (HTTPStatus.BAD_REQUEST, "An Idempotency-Key or an intent_id is needed"),
     Kind.TOKEN_NEEDED: (HTTPStatus.UNAUTHORIZED, "A token that is known is needed"),
+    Kind.HOOK_UNKNOWN: (HTTPStatus.UNAUTHORIZED, "No hook of this name has this secret"),
     Kind.NO_TOKENS: (HTTPStatus.FORBIDDEN, "No token is configured"),
     Kind.SCOPE_MISSING: (HTTPStatus.FORBIDDEN, "The token does not allow this"),
     Kind.UNKNOWN_CLOSE: (HTTPStatus.NOT_FOUND, "Nobody asked for such a close"),

@@ -32,13 +32,17 @@ async def json_object(request: web.Request) -> dict[str, Any]:
     """The body. Raises ``Problem``."""
     if request.content_type != "application/json" or "Content-Encoding" in request.headers:
         raise Problem(Kind.NOT_JSON, "send `Content-Type: application/json`, and the body as it is")
+    return read_object(await whole_body(request))
+
+
+async def whole_body(request: web.Request) -> bytes:
+    """The body as it came. Raises ``Problem``."""
     try:
-        raw = await request.read()
+        return bytes(await request.read())
     except web.HTTPRequestEntityTooLarge:
         raise Problem(Kind.TOO_LARGE, "http.max_body_bytes says how large a body may be") from None
     except (ClientError, HttpProcessingError, ConnectionError) as error:
         raise Problem(Kind.MALFORMED, "the body did not arrive whole; send it again") from error
-    return read_object(raw)
 
 
 def wait_of(request: web.Request, longest_s: float) -> float:
