@@ -1,0 +1,81 @@
+"""An event loop in a thread of its own, for those who have none, or whose own must not be entered."""
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+_Found = TypeVar("_Found")
+
+
+class Loop:
+    """Begins with the first call. ``finish`` runs on it before it ends. Any thread may call, also one with a loop of its own."""
+
+    def __init__(self, finish: Callable[[], Awaitable[None]]) -> None:
+        self._finish = finish
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._ended = False
+        self._running: tuple[threading.Thread, asyncio.AbstractEventLoop, asyncio.Event] | None = None
+
+    def run(self, work: Coroutine[Any, Any, _Found]) -> _Found:
+        """What the coroutine returns or raises; whoever is interrupted in waiting for it cancels it."""
+        try:
+            loop = self._loop()
+        except RuntimeError:
+            work.close()
+            raise
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise RuntimeError("the client was disconnected meanwhile; what was asked for goes on") from None
+        finally:
+            future.cancel()
+
+    @property
+    def has_ended(self) -> bool:
+        return self._ended
+
+    def stop(self) -> None:
+        """End it, and wait until it has ended; once is as good as twice. A forked child has nothing to end."""
+        with self._lock:
+            self._ended = True
+            running, self._running = self._running, None
+        if running is None or self._pid != os.getpid():
+            return
+        thread, loop, stop = running
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        if self._pid != os.getpid():
+            raise RuntimeError("a client does not outlive a fork; make one in each process")
+        with self._lock:
+            if self._ended:
+                raise RuntimeError("this client was disconnected; make another one")
+            if self._running is None:
+                self._running = self._begun()
+            return self._running[1]
+
+    def _begun(self) -> tuple[threading.Thread, asyncio.AbstractEventLoop, asyncio.Event]:
+        begun: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = (
+            concurrent.futures.Future()
+        )
+        # A daemon, so that a program which forgets to disconnect can end: its exit handlers stop the loop.
+        thread = threading.Thread(
+            target=asyncio.run, args=(self._serve(begun),), name="sureclose", daemon=True
+        )
+        thread.start()
+        loop, stop = begun.result()
+        return thread, loop, stop
+
+    async def _serve(
+        self, begun: "concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]"
+    ) -> None:
+        stop = asyncio.Event()
+        begun.set_result((asyncio.get_running_loop(), stop))
+        await stop.wait()
+        await self._finish()
