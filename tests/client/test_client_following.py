@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from sureclose import AsyncClient, Client, Close, CloseGoesOn, CloseState, NotFound
+from sureclose.domain.close_state import CloseState as Told
 from tests.client.double import TOKEN, Double
 
 FLAT: dict[str, Any] = {
@@ -27,6 +28,10 @@ FLAT: dict[str, Any] = {
     "avg_price": None,
     "news_of_a_later_version": {},
 }
+
+
+def test_the_states_are_those_of_the_server() -> None:
+    assert [one.value for one in CloseState] == [one.value for one in Told]
 
 
 async def test_a_close_is_waited_for_until_nothing_follows(double: Double, asynchronous: AsyncClient) -> None:
