@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from decimal import Decimal
@@ -130,6 +131,18 @@ async def test_the_synchronous_client_works_where_a_loop_runs(double: Double, cl
     assert isinstance(caught.value.close, Close)
 
 
+def test_whoever_waits_while_it_is_disconnected_is_told(double: Double) -> None:
+    client = Client(double.url, TOKEN)
+    close = client.close("ETHUSDT")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(close.wait, 60)
+        while not any("wait=" in path for _, path, _, _ in double.asked):
+            time.sleep(0.005)
+        client.disconnect()
+        with pytest.raises(RuntimeError, match="goes on"):
+            waiting.result(20)
+
+
 def test_any_thread_may_use_it(double: Double, client: Client) -> None:
     with ThreadPoolExecutor(8) as pool:
         closes = list(pool.map(lambda _: client.close("ETHUSDT"), range(16)))
@@ -170,9 +183,13 @@ def test_a_forked_child_is_told_to_make_its_own(double: Double, client: Client) 
     assert client.close("ETHUSDT").symbol == "ETHUSDT"
 
 
-def test_a_program_that_forgets_to_disconnect_ends_in_peace(double: Double) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_program_that_forgets_to_disconnect_ends_in_peace(double: Double, host: str) -> None:
     program = "from sureclose import Client; c = Client(); print(c.close('ETHUSDT').state)"
-    environment = os.environ | {"SURECLOSE_URL": double.url, "SURECLOSE_TOKEN": TOKEN}
+    environment = os.environ | {
+        "SURECLOSE_URL": double.url.replace("127.0.0.1", host),
+        "SURECLOSE_TOKEN": TOKEN,
+    }
     done = subprocess.run(
         [sys.executable, "-Werror", "-Xdev", "-c", program],
         env=environment,

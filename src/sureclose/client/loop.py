@@ -5,9 +5,10 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 _Found = TypeVar("_Found")
+_Begun: TypeAlias = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
 class Loop:
@@ -48,7 +49,8 @@ class Loop:
             return
         thread, loop, stop = running
         loop.call_soon_threadsafe(stop.set)
-        thread.join()
+        if thread is not threading.current_thread():  # where the collector came by in that thread
+            thread.join()
 
     def _loop(self) -> asyncio.AbstractEventLoop:
         if self._pid != os.getpid():
@@ -61,21 +63,27 @@ class Loop:
             return self._running[1]
 
     def _begun(self) -> tuple[threading.Thread, asyncio.AbstractEventLoop, asyncio.Event]:
-        begun: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = (
-            concurrent.futures.Future()
-        )
+        begun: concurrent.futures.Future[_Begun] = concurrent.futures.Future()
         # A daemon, so that a program which forgets to disconnect can end: its exit handlers stop the loop.
-        thread = threading.Thread(
-            target=asyncio.run, args=(self._serve(begun),), name="sureclose", daemon=True
-        )
+        thread = threading.Thread(target=self._run, args=(begun,), name="sureclose", daemon=True)
         thread.start()
         loop, stop = begun.result()
         return thread, loop, stop
 
-    async def _serve(
-        self, begun: "concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]"
-    ) -> None:
-        stop = asyncio.Event()
-        begun.set_result((asyncio.get_running_loop(), stop))
+    def _run(self, begun: "concurrent.futures.Future[_Begun]") -> None:
+        loop = asyncio.new_event_loop()
+        try:
+            loop.run_until_complete(self._serve(begun))
+        finally:
+            loop.close()
+
+    async def _serve(self, begun: "concurrent.futures.Future[_Begun]") -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        begun.set_result((loop, stop))
         await stop.wait()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
         await self._finish()
+        await loop.shutdown_asyncgens()
