@@ -101,6 +101,12 @@ async def test_what_was_said_is_not_asked_again_and_is_an_error_with_its_remedy(
     assert len(double.asked) == 1
 
 
+async def test_a_key_of_another_wish_is_a_conflict(double: Double, asynchronous: AsyncClient) -> None:
+    double.mishaps.append((422, {}, REMEDY | {"type": "/v1/docs#key-reused"}))
+    with pytest.raises(Conflict):
+        await asynchronous.close("ETHUSDT", idempotency_key="of-before")
+
+
 async def test_a_server_that_is_busy_says_for_how_long(double: Double) -> None:
     slept = []
 

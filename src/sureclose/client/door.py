@@ -172,8 +172,14 @@ class Door:
 _SILENCE_S: Final = 60.0
 
 
+_KEY_REUSED: Final = "#key-reused"
+"""How the type of that problem ends; its status is that of a wish that makes no sense."""
+
+
 def error_of(problem: Problem) -> ClientError:
     """What an answer that is no good one means."""
+    if problem.type.endswith(_KEY_REUSED):
+        return Conflict(problem)
     if HTTPStatus.BAD_REQUEST <= problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return _EXPECTED.get(HTTPStatus(problem.status), Refused)(problem)
     return BadAnswer(problem)
