@@ -47,6 +47,7 @@ class Double:
         self._loop = asyncio.get_running_loop()
         app = web.Application(middlewares=[self._mishap])
         app.router.add_post("/v1/closes", self._ask)
+        app.router.add_post("/v1/closes:all", self._ask_all)
         app.router.add_get("/v1/closes/{id}", self._tell)
         app.router.add_get("/v1/closes/{id}/events", self._follow)
         runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
@@ -94,11 +95,21 @@ class Double:
             self.closes[close_id], status=202, headers={"Location": f"/v1/closes/{close_id}"}
         )
 
+    async def _ask_all(self, request: web.Request) -> web.Response:
+        key = request.headers["Idempotency-Key"]
+        for symbol in json.loads(await request.read())["symbols"]:
+            close_id = f"{key}-{symbol}"
+            if close_id not in self.closes:
+                fields = {"id": close_id, "plan_id": close_id, "symbol": symbol}
+                self.closes[close_id] = fields | {"state": "received", "final": False}
+        closes = [one for close_id, one in self.closes.items() if close_id.startswith(key)]
+        return web.json_response({"closes": closes, "not_open": []}, status=202)
+
     async def _tell(self, request: web.Request) -> web.Response:
         close = self.closes.get(request.match_info["id"])
         if close is None:
             return _problem(404, "nobody knows it", "ask for what was answered")
-        wait = float(request.query.get("wait", "0s").removesuffix("s"))
+        wait = float(request.query.get("wait", "0ms").removesuffix("ms")) / 1_000
         try:
             async with asyncio.timeout(wait):
                 while not close["final"]:

@@ -88,6 +88,21 @@ def test_only_what_was_confirmed_as_asked_is_done(
     assert close.wait(20).done is done
 
 
+async def test_all_are_closes_of_one_wish_each_with_its_own_state(
+    double: Double, asynchronous: AsyncClient, client: Client
+) -> None:
+    double.mishaps.extend(["after", "before"])
+    one, other = await asynchronous.close_all(symbols=["ETHUSDT", "BTCUSDT"], side="long")
+    assert (one.symbol, other.symbol, len(double.closes)) == ("ETHUSDT", "BTCUSDT", 2)
+    assert double.asked[0][3] == b'{"side":"long","symbols":["ETHUSDT","BTCUSDT"]}'
+    double.finish(one.id, **FLAT)
+    again = client.close_all(symbols=["ETHUSDT", "BTCUSDT"], idempotency_key=double.keys[0], wait=0.2)
+    assert [str(close.state) for close in again] == ["flat", "received"]
+    assert isinstance(again[0], Close)
+    with pytest.raises(TypeError):
+        await asynchronous.close_all(symbols="ETHUSDT")
+
+
 async def test_events_tell_every_state_once_though_the_line_is_lost(
     double: Double, asynchronous: AsyncClient
 ) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from sureclose.client.close import AsyncClose, CloseData, read_close
 from sureclose.client.door import RETRIES_S, Door, Request, read_document
 from sureclose.client.errors import BadAnswer, CloseGoesOn, Unavailable
 from sureclose.client.problem import Problem
-from sureclose.client.wish import Amount, Side, wish
+from sureclose.client.wish import Amount, Side, all_wish, one_wish, said_of_all
 
 _POLL_S: Final = 20.0
 """How long one answer is waited for: proxies end what takes a minute."""
@@ -70,6 +70,7 @@ class AsyncClient:
         quantity: Amount | None = None,
         reason: str = "",
         expires_at: datetime | None = None,
+        mode: str | None = None,
         intent_id: str | None = None,
         idempotency_key: str | None = None,
         wait: float | None = None,
@@ -78,9 +79,9 @@ class AsyncClient:
 
         The same ``intent_id`` or ``idempotency_key`` again is the same close. ``wait`` is as ``AsyncClose.wait``.
         """
-        said = wish(side=side, fraction=fraction, quantity=quantity, reason=reason, expires_at=expires_at)
+        common = said_of_all(fraction=fraction, reason=reason, expires_at=expires_at, mode=mode)
+        body = one_wish(symbol, side=side, quantity=quantity, intent_id=intent_id, common=common)
         key = self._new_key() if idempotency_key is None and intent_id is None else idempotency_key
-        body = {"symbol": symbol, **said} | ({} if intent_id is None else {"intent_id": intent_id})
         request = Request(
             method="POST",
             path="/v1/closes",
@@ -91,11 +92,47 @@ class AsyncClient:
         asked = self._close(await self._door.ask(request))
         return asked if wait is None else await self.wait(asked, wait)
 
+    async def close_all(
+        self,
+        *,
+        side: Side | str | None = None,
+        symbols: Iterable[str] | None = None,
+        fraction: Amount | None = None,
+        reason: str = "",
+        expires_at: datetime | None = None,
+        mode: str | None = None,
+        idempotency_key: str | None = None,
+        wait: float | None = None,
+    ) -> tuple[AsyncClose, ...]:
+        """Ask to close every open position, or those on that side and in those symbols; a close for each.
+
+        It needs a token with the scope ``close_all``. With ``wait`` each is given so many seconds; look at ``done`` of each.
+        """
+        common = said_of_all(fraction=fraction, reason=reason, expires_at=expires_at, mode=mode)
+        request = Request(
+            method="POST",
+            path="/v1/closes:all",
+            body=msgspec.json.encode(all_wish(side=side, symbols=symbols, common=common)),
+            idempotency_key=self._new_key() if idempotency_key is None else idempotency_key,
+        )
+        body = await self._door.ask(request)
+        asked = [self._close(one) for one in body.get("closes", ())]
+        if wait is not None:
+            asked = await asyncio.gather(*(self._within(one, wait) for one in asked))
+        return tuple(asked)
+
+    async def _within(self, close: AsyncClose, seconds: float) -> AsyncClose:
+        """As far as it is by then."""
+        try:
+            return await self.wait(close, seconds)
+        except CloseGoesOn as late:
+            return late.close if isinstance(late.close, AsyncClose) else close
+
     async def get(self, close_id: str, *, wait: float | None = None) -> AsyncClose:
         """How a close stands: by its id, which is its intent's. With ``wait`` the answer may take so long for an outcome to come."""
         if not close_id:
             raise ValueError("a close has an id")
-        query = "" if wait is None else f"wait={max(0, round(wait))}s"
+        query = "" if wait is None else f"wait={max(0, round(wait * 1_000))}ms"
         request = Request(method="GET", path=_path(close_id), query=query, patience_s=wait or 0.0)
         return self._close(await self._door.ask(request))
 

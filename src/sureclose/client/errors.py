@@ -9,8 +9,8 @@ class ClientError(Exception):
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        parts = [problem.detail or problem.title, problem.remedy]
-        super().__init__("; ".join(part for part in parts if part))
+        said = problem.detail or problem.title
+        super().__init__(said if problem.remedy in said else f"{said}; {problem.remedy}")
 
     @property
     def type(self) -> str:
@@ -34,6 +34,11 @@ class Unauthorised(ClientError):
 
 class Refused(ClientError):
     """The wish was understood and will not be taken in, or could not be understood. Nothing was asked for."""
+
+    @property
+    def reason(self) -> str:
+        """One word for it, such as ``expired`` or ``other_mode``, where there is one."""
+        return self.problem.reason
 
 
 class NotFound(ClientError):

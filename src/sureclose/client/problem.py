@@ -15,6 +15,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     status: int = 0
     detail: str = ""
+    reason: str = ""
+    """One word for why a wish is refused."""
     remedy: str = ""
 
 

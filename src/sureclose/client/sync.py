@@ -1,7 +1,7 @@
 """The client for programs that are not asynchronous, or whose event loop is busy."""
 
 import weakref
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -51,6 +51,7 @@ class Client:
         quantity: Amount | None = None,
         reason: str = "",
         expires_at: datetime | None = None,
+        mode: str | None = None,
         intent_id: str | None = None,
         idempotency_key: str | None = None,
         wait: float | None = None,
@@ -63,11 +64,37 @@ class Client:
             quantity=quantity,
             reason=reason,
             expires_at=expires_at,
+            mode=mode,
             intent_id=intent_id,
             idempotency_key=idempotency_key,
             wait=wait,
         )
         return self._one(asking)
+
+    def close_all(
+        self,
+        *,
+        side: Side | str | None = None,
+        symbols: Iterable[str] | None = None,
+        fraction: Amount | None = None,
+        reason: str = "",
+        expires_at: datetime | None = None,
+        mode: str | None = None,
+        idempotency_key: str | None = None,
+        wait: float | None = None,
+    ) -> tuple[Close, ...]:
+        """``AsyncClient.close_all``."""
+        asking = self._client.close_all(
+            side=side,
+            symbols=symbols,
+            fraction=fraction,
+            reason=reason,
+            expires_at=expires_at,
+            mode=mode,
+            idempotency_key=idempotency_key,
+            wait=wait,
+        )
+        return tuple(Close.of(one, self) for one in self._loop.run(asking))
 
     def get(self, close_id: str, *, wait: float | None = None) -> Close:
         """``AsyncClient.get``."""
