@@ -113,6 +113,7 @@ async def test_events_tell_every_state_once_though_the_line_is_lost(
         async for one in events:
             told.append(str(one.state))
             if one.state is CloseState.RECEIVED:
+                double.finish(close.id, "received", warranted=True)
                 double.finish(close.id, "sent")
             if one.state is CloseState.SENT:
                 double.finish(close.id, **FLAT)

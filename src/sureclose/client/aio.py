@@ -15,6 +15,7 @@ from sureclose.client.close import AsyncClose, CloseData, read_close
 from sureclose.client.door import RETRIES_S, Door, Request, read_document
 from sureclose.client.errors import BadAnswer, CloseGoesOn, Unavailable
 from sureclose.client.problem import Problem
+from sureclose.client.states import CloseState
 from sureclose.client.wish import Amount, Side, all_wish, one_wish, said_of_all
 
 _POLL_S: Final = 20.0
@@ -160,12 +161,12 @@ class AsyncClient:
             ) from None
 
     async def events(self, close_id: str) -> AsyncGenerator[AsyncClose, None]:
-        """The close as it is, and again whenever it is further, until nothing follows."""
-        last = None
+        """The close as it is, and again in each later state, until nothing follows."""
+        last: CloseState | None = None
         async for data in self._door.stream(Request(method="GET", path=f"{_path(close_id)}/events")):
             close = self._close(read_document(data))
-            if close != last:
-                last = close
+            if close.state is not last:
+                last = close.state
                 yield close
             if close.final:
                 return

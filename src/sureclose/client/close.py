@@ -89,7 +89,7 @@ class AsyncClose(CloseData):
         return await self._client.wait(self, timeout)
 
     def events(self) -> AsyncGenerator["AsyncClose", None]:
-        """The close as it is, and again whenever it is further, until nothing follows."""
+        """The close as it is, and again in each later state, until nothing follows."""
         return self._client.events(self.id)
 
 
@@ -112,5 +112,5 @@ class Close(CloseData):
         return self._client.wait(self, timeout)
 
     def events(self) -> Generator["Close", None, None]:
-        """The close as it is, and again whenever it is further, until nothing follows."""
+        """The close as it is, and again in each later state, until nothing follows."""
         return self._client.events(self.id)

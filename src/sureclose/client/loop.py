@@ -23,12 +23,16 @@ class Loop:
 
     def run(self, work: Coroutine[Any, Any, _Found]) -> _Found:
         """What the coroutine returns or raises; whoever is interrupted in waiting for it cancels it."""
-        try:
-            loop = self._loop()
-        except RuntimeError:
+        if self._pid != os.getpid():
             work.close()
-            raise
-        future = asyncio.run_coroutine_threadsafe(work, loop)
+            raise RuntimeError("a client does not outlive a fork; make one in each process")
+        with self._lock:  # what is begun in here is begun before the loop can end, and is ended with it
+            if self._ended:
+                work.close()
+                raise RuntimeError("this client was disconnected; make another one")
+            if self._running is None:
+                self._running = self._begun()
+            future = asyncio.run_coroutine_threadsafe(work, self._running[1])
         try:
             return future.result()
         except concurrent.futures.CancelledError:
@@ -42,25 +46,17 @@ class Loop:
 
     def stop(self) -> None:
         """End it, and wait until it has ended; once is as good as twice. A forked child has nothing to end."""
+        if self._pid != os.getpid():
+            return
         with self._lock:
             self._ended = True
             running, self._running = self._running, None
-        if running is None or self._pid != os.getpid():
+        if running is None:
             return
         thread, loop, stop = running
         loop.call_soon_threadsafe(stop.set)
         if thread is not threading.current_thread():  # where the collector came by in that thread
             thread.join()
-
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        if self._pid != os.getpid():
-            raise RuntimeError("a client does not outlive a fork; make one in each process")
-        with self._lock:
-            if self._ended:
-                raise RuntimeError("this client was disconnected; make another one")
-            if self._running is None:
-                self._running = self._begun()
-            return self._running[1]
 
     def _begun(self) -> tuple[threading.Thread, asyncio.AbstractEventLoop, asyncio.Event]:
         begun: concurrent.futures.Future[_Begun] = concurrent.futures.Future()
