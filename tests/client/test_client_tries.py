@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sureclose import (
     AsyncClient,
@@ -65,6 +67,29 @@ async def test_the_tries_are_bounded_and_the_error_names_the_key_to_repeat_with(
     again = await asynchronous.close("ETHUSDT", idempotency_key=caught.value.idempotency_key)
     assert list(double.closes) == [again.id]
     assert len(double.asked) == 5
+
+
+MISHAPS = st.sampled_from(
+    ["before", "after", (502, {}, ""), (503, {"Retry-After": "0"}, REMEDY), (429, {}, "")]
+)
+
+
+@given(mishaps=st.lists(MISHAPS, max_size=10))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_lost_a_wish_that_is_repeated_with_its_key_is_one_close(
+    double: Double, client: Client, mishaps: list[Any]
+) -> None:
+    double.closes.clear()
+    double.mishaps.clear()
+    double.mishaps.extend(mishaps)
+    key, close = None, None
+    while close is None:
+        try:
+            close = client.close("ETHUSDT", fraction="0.5", idempotency_key=key)
+        except Unavailable as error:
+            assert len(double.closes) <= 1
+            key = error.idempotency_key
+    assert list(double.closes) == [close.id]
 
 
 async def test_nobody_at_the_address_is_unavailable() -> None:
