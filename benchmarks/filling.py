@@ -72,7 +72,14 @@ class Filling:
         sending, order = _sending(plan_id, number, self.at), _order(plan_id, number, self.at)
         sized = facts.Sized(position=sending.position, target=sending.quantity, side=sending.side)
         chain.note([_admitted(number, self.at, self._entry(number)), sized], self.at)
-        await self.journal.gate(chain, self.lease, component=COMPONENT, warranted_intent="", sending=sending)
+        await self.journal.gate(
+            chain,
+            self.lease,
+            component=COMPONENT,
+            warranted_intent="",
+            intent_id=f"intent-{number}",
+            sending=sending,
+        )
         trade = Trade(
             trade_id=number,
             order_id=order.order_id,

@@ -21,7 +21,7 @@ from sureclose.domain.close import (
     fold,
 )
 from sureclose.domain.decide import decide
-from sureclose.domain.events import Decision
+from sureclose.domain.events import Decision, Veto
 from sureclose.domain.evidence import Evidence
 from sureclose.domain.facts import Sending, Via
 from sureclose.domain.market import Class, OrderReport, Position, Refusal, Trade
@@ -474,6 +474,18 @@ def test_a_busy_gate_is_asked_again_and_a_closed_one_is_not() -> None:
     assert run(gates=(Gate.BUSY, Gate.BUSY)).said == "FLAT"
     assert run(frozen_from=0).said == "SKIPPED(frozen)"
     assert run(frozen_from=5).said == "REDUCED(frozen)"
+
+
+def test_what_another_plan_of_the_intent_was_sent_for_is_skipped_and_says_by_which() -> None:
+    waiting = Waiting(Progress(decision=decision()))
+    refused = steps.GateRefused(now=START, reason="same_intent", other="the-other")
+    step = decide(waiting, refused, POLICY)
+    assert isinstance(step.effect, steps.Publish)
+    outcome = step.effect.ended.outcome
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.SKIPPED, "same_intent")
+    assert outcome.veto == Veto(
+        "same_intent", "one close for an intent and a position", "sent as plan the-other"
+    )
 
 
 def test_the_unheard_answer_of_the_gate_is_not_sent() -> None:

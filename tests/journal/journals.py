@@ -14,10 +14,12 @@ from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.words import AgeSource, PositionSide, Side, Verdict
 from sureclose.journal import lease
 from sureclose.journal.chain import Announcement, Chain
+from sureclose.journal.claims import Claim
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
 from sureclose.journal.record import Head, Writer
 from sureclose.journal.store import Journal
+from sureclose.journal.verdict import Passage
 from sureclose.journal.verdict import Verdict as Said
 from sureclose.streams.connection import Log
 from sureclose.streams.wire import Wire
@@ -115,7 +117,36 @@ class Desk:
         side: PositionSide = PositionSide.BOTH,
         before: Iterable[AnyFact] = (),
         client_order_id: str = "",
+        intent_id: str = "",
     ) -> Said:
+        """Whether the attempt may be sent; each plan is of an intent of its own, unless ``intent_id`` says another."""
+        passage = await self.passage(
+            chain,
+            attempt,
+            held=held,
+            component=component,
+            symbol=symbol,
+            side=side,
+            before=before,
+            client_order_id=client_order_id,
+            intent_id=intent_id,
+        )
+        return passage.verdict
+
+    async def passage(
+        self,
+        chain: Chain,
+        attempt: int = 1,
+        *,
+        held: Lease | None = None,
+        component: str = COMPONENT,
+        symbol: str = SYMBOL,
+        side: PositionSide = PositionSide.BOTH,
+        before: Iterable[AnyFact] = (),
+        client_order_id: str = "",
+        intent_id: str = "",
+    ) -> Passage:
+        """The gate's whole answer."""
         chain.unwritten += before
         passing = sending(attempt)
         passing = msgspec.structs.replace(passing, client_order_id=client_order_id or passing.client_order_id)
@@ -125,20 +156,29 @@ class Desk:
             held or self.lease,
             component=component,
             warranted_intent=f"intent-{chain.plan_id}",
+            intent_id=intent_id or f"intent-{chain.plan_id}",
             sending=msgspec.structs.replace(
                 passing, position=at, client_order_id=f"sc-{chain.plan_id}-{attempt}"
             ),
         )
 
     async def adopt(
-        self, chain: Chain, attempt: int, *, held: Lease | None = None, before: Iterable[AnyFact] = ()
+        self,
+        chain: Chain,
+        attempt: int,
+        *,
+        held: Lease | None = None,
+        before: Iterable[AnyFact] = (),
+        intent_id: str = "",
     ) -> Said:
         """An order that the log had lost, as an attempt."""
         chain.unwritten += before
         lost = msgspec.structs.replace(
             sending(attempt), client_order_id=f"sc-{chain.plan_id}-{attempt}", rebuilt=True
         )
-        return await self.journal.adopt(chain, held or self.lease, lost, [lost])
+        return await self.journal.adopt(
+            chain, held or self.lease, lost, [lost], intent_id=intent_id or f"intent-{chain.plan_id}"
+        )
 
     async def permit(
         self,
@@ -176,6 +216,7 @@ class Desk:
         entries: tuple[EntryRef, ...] = (),
         events: tuple[Announcement, ...] = (),
         valid_until: int = 0,
+        claims: tuple[Claim, ...] = (),
     ) -> None:
         await self.journal.publish(
             chain,
@@ -189,6 +230,7 @@ class Desk:
                 for event in events
             ],
             valid_until=valid_until,
+            claims=claims,
         )
 
     async def admit(self, plan_id: str = "plan") -> Chain:

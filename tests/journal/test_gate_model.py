@@ -5,7 +5,7 @@ same model, so what it finds is said of the scripts.
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from itertools import count
 from pathlib import Path
 
@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from sureclose.domain.facts import AnyFact, Clearing, Resumed, Sending, Why
 from sureclose.domain.outcome import OutcomeKind
+from sureclose.domain.words import PositionSide
 from sureclose.journal import lease
 from sureclose.journal.archive import Archive, Keeping, NotAnchored
 from sureclose.journal.chain import Chain
+from sureclose.journal.claims import Claim
 from sureclose.journal.fence import Fence
 from sureclose.journal.lease import Lease
 from sureclose.journal.record import Head
@@ -50,6 +52,8 @@ class Model(msgspec.Struct):
     orphans: set[tuple[str, int]] = msgspec.field(default_factory=set)
     written: int = 0
     burnt: set[str] = msgspec.field(default_factory=set)
+    claims: dict[str, str] = msgspec.field(default_factory=dict)
+    """By intent, the plan that was sent for it."""
     closes: dict[str, Close] = msgspec.field(default_factory=lambda: {plan: Close() for plan in PLANS})
 
     def fence(self, held: Lease, plan: str, seen: int, known: int) -> str:
@@ -76,7 +80,7 @@ class Model(msgspec.Struct):
             self.closes[plan].state = "OPEN"
         return refused or self.wrote()
 
-    def gate(self, held: Lease, plan: str, seen: int, attempt: int, known: int) -> str:
+    def gate(self, held: Lease, plan: str, seen: int, attempt: int, known: int, intent: str) -> str:
         close = self.closes[plan]
         refused = self.goes_on(held, plan, seen, known)
         if refused:
@@ -90,11 +94,14 @@ class Model(msgspec.Struct):
             return "USED"
         if self.flight not in {"", plan}:
             return "BUSY"
+        if self.claims.get(intent, plan) != plan:
+            return "SAME_INTENT"
         close.records += 1 + (not seen)
         close.attempt, close.state, self.flight = attempt, "OPEN", plan
+        self.claims[intent] = plan
         return self.wrote()
 
-    def adopt(self, held: Lease, plan: str, seen: int, attempt: int, known: int) -> str:
+    def adopt(self, held: Lease, plan: str, seen: int, attempt: int, known: int, intent: str) -> str:
         close = self.closes[plan]
         refused = self.goes_on(held, plan, seen, known)
         if refused:
@@ -105,6 +112,7 @@ class Model(msgspec.Struct):
             return "BUSY"
         close.records += 1 + (not seen)
         close.attempt, close.state, self.flight = attempt, "OPEN", plan
+        self.claims.setdefault(intent, plan)
         self.orphans.discard((plan, attempt))
         return self.wrote()
 
@@ -130,7 +138,9 @@ class Model(msgspec.Struct):
         self.parked.discard(plan)
         return self.wrote()
 
-    def publish(self, held: Lease, plan: str, seen: int, state: str, known: int) -> str:
+    def publish(
+        self, held: Lease, plan: str, seen: int, state: str, known: int, intents: Iterable[str] = ()
+    ) -> str:
         refused = self.goes_on(held, plan, seen, known)
         if not refused:
             self.closes[plan].records += 1 + (not seen)
@@ -139,6 +149,10 @@ class Model(msgspec.Struct):
                 self.parked.add(plan)
             if self.flight == plan:
                 self.flight = ""
+            if state == "SKIPPED":
+                self.claims = {intent: one for intent, one in self.claims.items() if one != plan}
+            else:
+                self.claims = dict.fromkeys(intents, plan) | self.claims
         return refused or self.wrote()
 
     def archive(self, held: Lease, known: int) -> str:
@@ -173,7 +187,10 @@ class Process(msgspec.Struct):
 
 KEEP_NOTHING = Keeping(closes=0, ms=0, segment=100)
 ENDS = {"DONE": OutcomeKind.FLAT, "SKIPPED": OutcomeKind.SKIPPED, "PARKED": OutcomeKind.PARKED}
+SHARED = "shared"
 owners, plans = st.sampled_from(["a", "b"]), st.sampled_from(PLANS)
+intents = st.sampled_from([SHARED, "intent-{}"])
+"""One that both plans are of, or the plan's own."""
 calls = st.one_of(
     st.tuples(st.sampled_from(["take", "drop"]), owners),
     st.tuples(st.sampled_from(["freeze", "grant", "expire"])),
@@ -181,11 +198,11 @@ calls = st.one_of(
     st.tuples(st.sampled_from(["copy", "restore"])),
     st.tuples(st.just("relearn"), owners),
     st.tuples(st.just("orphan"), plans, st.integers(1, 3)),
-    st.tuples(st.just("adopt"), owners, plans, st.integers(1, 3)),
+    st.tuples(st.just("adopt"), owners, plans, st.integers(1, 3), intents),
     st.tuples(st.just("look"), owners, plans),
     st.tuples(st.just("append"), owners, plans),
-    st.tuples(st.just("gate"), owners, plans, st.sampled_from([0, 0, 0, 0, -1, 1])),
-    st.tuples(st.just("gate"), owners, plans, st.just(0)),
+    st.tuples(st.just("gate"), owners, plans, st.sampled_from([0, 0, 0, 0, -1, 1]), intents),
+    st.tuples(st.just("gate"), owners, plans, st.just(0), intents),
     st.tuples(st.just("permit"), owners, plans, st.booleans()),
     st.tuples(st.just("resolve"), owners, plans),
     st.tuples(st.just("publish"), owners, plans, st.sampled_from(list(ENDS))),
@@ -261,12 +278,14 @@ class Pair:
         self.model.orphans.add((plan, attempt))
         await self.desk.do("HSET", self.desk.keys.orphans, f"sc-{plan}-{attempt}", "{}")
 
-    async def do_adopt(self, owner: str, plan: str, attempt: int) -> None:
+    async def do_adopt(self, owner: str, plan: str, attempt: int, named: str) -> None:
+        intent = named.format(plan)
         process, head = self.processes[owner], self.processes[owner].heads[plan]
         chain = Chain(plan, head)
         first: list[AnyFact] = [] if head.length else [admitted(plan)]
-        expected = self.model.adopt(process.lease, plan, head.length, attempt, process.known)
-        assert await said(process.desk.adopt(chain, attempt, held=process.lease, before=first)) == expected
+        expected = self.model.adopt(process.lease, plan, head.length, attempt, process.known, intent)
+        adopted = process.desk.adopt(chain, attempt, held=process.lease, before=first, intent_id=intent)
+        assert await said(adopted) == expected
         if expected == "OK":
             process.heads[plan] = chain.head
 
@@ -311,12 +330,14 @@ class Pair:
         if expected == "OK":
             process.heads[plan] = chain.head
 
-    async def do_gate(self, owner: str, plan: str, off: int) -> None:
+    async def do_gate(self, owner: str, plan: str, off: int, named: str) -> None:
+        intent = named.format(plan)
         process, head = self.processes[owner], self.processes[owner].heads[plan]
         chain, attempt = Chain(plan, head), self.model.closes[plan].attempt + 1 + off
         first: list[AnyFact] = [] if head.length else [admitted(plan)]
-        expected = self.model.gate(process.lease, plan, head.length, attempt, process.known)
-        assert await said(process.desk.gate(chain, attempt, held=process.lease, before=first)) == expected
+        expected = self.model.gate(process.lease, plan, head.length, attempt, process.known, intent)
+        passed = process.desk.gate(chain, attempt, held=process.lease, before=first, intent_id=intent)
+        assert await said(passed) == expected
         assert chain.unwritten == ([] if expected == "OK" else first)
         if expected == "OK":
             process.heads[plan] = chain.head
@@ -348,8 +369,11 @@ class Pair:
         chain = Chain(plan, head)
         chain.unwritten += [] if head.length else [admitted(plan)]
         outcome = ended(ENDS[state])
-        expected = self.model.publish(process.lease, plan, head.length, state, process.known)
-        assert await said(process.desk.publish(chain, outcome, held=process.lease)) == expected
+        named = (SHARED, f"intent-{plan}")
+        expected = self.model.publish(process.lease, plan, head.length, state, process.known, named)
+        claims = tuple(Claim(intent, SYMBOL, PositionSide.BOTH) for intent in named)
+        done = process.desk.publish(chain, outcome, held=process.lease, claims=claims)
+        assert await said(done) == expected
         if expected == "OK":
             process.heads[plan] = chain.head
 

@@ -96,9 +96,15 @@ class Guard:
         return chain
 
     async def gate(self, chain: Chain, component: str = SAFETY) -> Verdict:
-        return await self.desk.journal.gate(
-            chain, self.desk.lease, component=component, warranted_intent=INTENT, sending=sending(1)
+        passage = await self.desk.journal.gate(
+            chain,
+            self.desk.lease,
+            component=component,
+            warranted_intent=INTENT,
+            intent_id=INTENT,
+            sending=sending(1),
         )
+        return passage.verdict
 
 
 @pytest.fixture
@@ -253,10 +259,10 @@ async def test_an_intent_of_another_amount_has_no_right_by_its_name(guard: Guard
     )
     chain = Chain(half.plan_id)
     chain.unwritten.append(Admitted(decision=half, entry=EntryRef("s", "1-0")))
-    verdict = await guard.desk.journal.gate(
-        chain, guard.desk.lease, component=SAFETY, warranted_intent="", sending=sending(1)
+    passage = await guard.desk.journal.gate(
+        chain, guard.desk.lease, component=SAFETY, warranted_intent="", intent_id=INTENT, sending=sending(1)
     )
-    assert verdict is Verdict.FROZEN
+    assert passage.verdict is Verdict.FROZEN
 
 
 async def test_of_the_news_of_its_health_the_newest_stay_and_what_others_said_stays_for_good(

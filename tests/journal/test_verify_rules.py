@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sureclose.domain import facts
-from sureclose.domain.facts import AnyFact, Dead, Ended, Filled, Sending, Sized
+from sureclose.domain.facts import AnyFact, Dead, Ended, Filled, NotSent, Sending, Sized
 from sureclose.domain.ids import client_order_id_for
 from sureclose.domain.outcome import Outcome, OutcomeKind
-from sureclose.domain.words import Side, Verdict
+from sureclose.domain.words import PositionSide, Side, Verdict
 from sureclose.journal.checking.findings import MEANINGS, Against, Rule
 from sureclose.journal.checking.stored import Results
+from sureclose.journal.claims import RETENTION_MS
 from tests.domain.scripts import START, Script
 from tests.domain.test_close_histories import PROPERTY, amounts, full, scripts
 from tests.journal.verify_cases import (
@@ -79,6 +80,43 @@ def test_without_the_exchanges_records_what_needs_them_neither_holds_nor_fails()
         if one.against is Against.EXCHANGE:
             assert (one.holds, one.checked, one.why_not) == (None, 0, "not checked: give --trades")
     assert {(one.rule, one.against) for one in report.checks} == set(MEANINGS)
+
+
+# One intent --------------------------------------------------------------------------------------------------------
+
+
+def test_two_plans_of_an_intent_that_were_both_sent_for_a_position_are_told() -> None:
+    known = facts_of()
+    one, other = stored(known), _of_plan(known, "another", "intent")
+    report = examined(one, stored(other, place=START + 100))
+    assert broken(report) == {(Rule.INTENT, ONLY_JOURNAL)}
+    told = check(report, Rule.INTENT).violations[0]
+    assert told.plan_id == "another"
+    assert one.plan_id in told.what
+    assert len(told.records) == 2
+
+
+def test_a_plan_that_was_skipped_before_leaves_its_intent_to_another() -> None:
+    """Not sent, and skipped: nothing came of it. Sent again behind the other it is the second."""
+    known = facts_of()
+    skipped = [*known[:3], NotSent(attempt=1, reason="late"), Ended(outcome=Outcome(OutcomeKind.SKIPPED))]
+    other = _of_plan(known, "another", "intent")
+    assert examined(stored(skipped), stored(other, place=START + 100)).ok
+    assert broken(examined(stored(other), stored(skipped, place=START + 100))) == {
+        (Rule.INTENT, ONLY_JOURNAL)
+    }
+
+
+def test_sides_are_closes_of_their_own_and_a_claim_that_ran_out_forbids_nothing() -> None:
+    known = facts_of()
+    other = _of_plan(known, "another", "intent")
+    assert examined(stored(known), stored(other, place=START + RETENTION_MS + 100)).ok
+    passed = next(fact for fact in other if isinstance(fact, Sending))
+    short = msgspec.structs.replace(passed.position, position_side=PositionSide.SHORT)
+    aside = changed(other, Sending, put(position=short))
+    report = examined(stored(known), stored(aside, place=START + 100))
+    assert not check(report, Rule.INTENT).violations
+    assert check(report, Rule.INTENT).checked == 2
 
 
 # I1 to I7 ---------------------------------------------------------------------------------------------------------
@@ -192,11 +230,11 @@ def test_i3_an_acknowledged_entry_of_an_unfinished_close_is_told() -> None:
     assert broken(examined(stored(known, acknowledged=True))) == {(Rule.I3, ONLY_JOURNAL)}
 
 
-def _of_plan(known: Sequence[AnyFact], plan_id: str) -> list[AnyFact]:
-    """The same close as one of another plan."""
+def _of_plan(known: Sequence[AnyFact], plan_id: str, intent_id: str = "another-intent") -> list[AnyFact]:
+    """The same close as one of another plan, of another intent as well unless it says which."""
     admitted = known[0]
     assert isinstance(admitted, facts.Admitted)
-    decision = msgspec.structs.replace(admitted.decision, plan_id=plan_id)
+    decision = msgspec.structs.replace(admitted.decision, plan_id=plan_id, intent_id=intent_id)
     own = client_order_id_for("sc-", ACCOUNT, plan_id, 1)
     return _renamed([msgspec.structs.replace(admitted, decision=decision), *known[1:]], own)
 

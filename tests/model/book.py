@@ -1,12 +1,18 @@
 """The log of the model: each script is judged by the very model that ``tests/journal`` compares with the scripts themselves."""
 
+from typing import Final
+
+from sureclose.domain.facts import Ended
 from sureclose.journal.lease import Lease
 from tests.journal.test_gate_model import Close as CloseRecord
 from tests.journal.test_gate_model import Model
 from tests.model.mutants import Mutant
+from tests.model.terms import FACTS
 from tests.model.world import NAMES, PLANS, Close, Closing, Log, Process, World
 
 OK = "OK"
+_WISH: Final = "wish"
+"""The one intent of all closes, where they have one."""
 
 
 def scripts(log: Log) -> Model:
@@ -16,6 +22,7 @@ def scripts(log: Log) -> Model:
         epoch=log.epoch,
         frozen=log.frozen,
         flight=log.flight,
+        claims={_WISH: log.claim} if log.claim else {},
         closes={
             plan: CloseRecord(records=len(close.facts), attempt=close.attempt, state=close.state)
             for plan, close in zip(PLANS, log.closes, strict=False)
@@ -55,12 +62,19 @@ class Hand:
             model.frozen = False
         if self._broken is Mutant.NO_FLIGHT:
             model.flight = ""
-        said = model.gate(self._held, PLANS[self.plan], self._seen, attempt, 0)
+        if self._broken is Mutant.NO_CLAIM:
+            model.claims.clear()
+        intent = PLANS[self.plan] if self.log.claim is None else _WISH
+        said = model.gate(self._held, PLANS[self.plan], self._seen, attempt, 0, intent)
         return said, self._after(said, (*self.closing.unwritten, sending))
 
     def publish(self, ended: int, state: str) -> tuple[str, Log]:
         """With the acknowledgement of the entry that was judged."""
-        said = self.model.publish(self._held, PLANS[self.plan], self._seen, state, 0)
+        fact = FACTS[ended]
+        assert isinstance(fact, Ended)
+        judged = self.log.claim is not None and (self._close.attempt or fact.position_after is not None)
+        intents = (_WISH,) if judged else ()
+        said = self.model.publish(self._held, PLANS[self.plan], self._seen, state, 0, intents)
         log = self._after(said, (*self.closing.unwritten, ended))
         return said, acknowledge(log, (self.closing.judged,)) if said == OK else log
 
@@ -71,7 +85,8 @@ class Hand:
         record = model.closes[PLANS[self.plan]]
         close = Close(self._close.facts + facts, record.attempt, record.state)
         closes = (*self.log.closes[: self.plan], close, *self.log.closes[self.plan + 1 :])
-        return self.log._replace(flight=model.flight, closes=closes)
+        claim = None if self.log.claim is None else model.claims.get(_WISH, "")
+        return self.log._replace(flight=model.flight, claim=claim, closes=closes)
 
 
 def acknowledge(log: Log, entries: tuple[int, ...]) -> Log:

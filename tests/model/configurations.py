@@ -21,10 +21,20 @@ _ALL: Final = {
 
 _TWO: Final = Bounds(name="two halves", position=4, fractions=("0.5", "0.5"), faults=_HANDS, most=1)
 
+_SPELLINGS: Final = Bounds(
+    name="one intent in two spellings",
+    position=4,
+    fractions=("0.5", "0.5"),
+    faults={**_HANDS, Fault.SLOW: 1, Fault.LOG: 1, Fault.FREEZE: 1},
+    most=1,
+    one_intent=True,
+)
+
 SHORT: Final = (
     Bounds(name="a full close", position=2, fractions=("1",), faults=_ALL, most=2, foreign=(-1, 1)),
     Bounds(name="half a position", position=2, fractions=("0.5",), faults=_ALL, most=1, foreign=(-1, 1)),
     _TWO,
+    _SPELLINGS,
     Bounds(
         name="a decision that is there twice, position closed by others",
         position=2,
@@ -136,6 +146,7 @@ BREAKS: Final[dict[Mutant, tuple[str, Bounds]]] = {
     Mutant.NO_CHAIN: ("I2", _one({Fault.LOG: 1}, 1)),
     Mutant.NO_FREEZE: ("I6", _one({Fault.FREEZE: 1}, 1)),
     Mutant.NO_FLIGHT: ("I4", _TWO),
+    Mutant.NO_CLAIM: ("intent", _SPELLINGS),
     Mutant.NO_LANE: ("size", _TWO),
     Mutant.NO_DEADLINE: ("I2", _one({Fault.ANSWER: 1}, 1)),
     Mutant.RESEND: ("I2", _one({Fault.ANSWER: 1}, 1)),

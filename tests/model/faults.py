@@ -54,7 +54,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """One search: what there is, and how many faults its histories hold at most: ``most`` in all, and so many of each kind.
 
     Amounts are whole units: ``position`` is signed, ``fractions`` is one close each, ``foreign`` are the trades that others may
-    make. ``copies`` is how often each decision stands in the stream.
+    make. ``copies`` is how often each decision stands in the stream. With ``one_intent`` the closes are spellings of one wish.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     most: int
     foreign: tuple[int, ...] = ()
     copies: int = 1
+    one_intent: bool = False
     processes: int = 2
 
     @property

@@ -43,12 +43,13 @@ ONCE: Final = Law("once", "the fills of a plan's own orders add up to its target
 SIZE: Final = Law(
     "size", "size from the venue's position, read while holding single flight: two plans of 50 % make 75 %"
 )
+INTENT: Final = Law("intent", "one intent is one close: of its plans one has an effect on a position")
 PARK: Final = Law("park", "a fault alone never parks")
 L1: Final = Law(
     "L1",
     "from every state that faults alone can reach there is a fault-free way to an outcome that is not PARKED",
 )
-LAWS: Final = (I1, I2, I3, I4, I5, I6, I7, ONCE, SIZE, PARK, L1)
+LAWS: Final = (I1, I2, I3, I4, I5, I6, I7, ONCE, SIZE, INTENT, PARK, L1)
 
 
 class Broken(NamedTuple):
@@ -229,11 +230,20 @@ def of_state(bounds: Bounds, world: World) -> Iterator[Broken]:
     flying = list(executable(world))
     if len(flying) > 1:
         yield Broken(I4, f"{' and '.join(map(str, flying))} are in flight")
+    if bounds.one_intent:
+        yield from _one_of_them(bounds, world, flying)
     for plan in range(len(bounds.fractions)):
         filled = exchange.filled_of(world.venue, plan)
         targets = [gated.target for gated in world.gated if gated.plan == plan]
         if filled and filled > (targets[-1] if targets else 0):
             yield Broken(ONCE, f"{filled} of {PLANS[plan]} are filled, and its target is {targets[-1:]}")
+
+
+def _one_of_them(bounds: Bounds, world: World, flying: list[Attempt]) -> Iterator[Broken]:
+    effective = {attempt.plan for attempt in flying}
+    effective |= {plan for plan in range(len(bounds.fractions)) if exchange.filled_of(world.venue, plan)}
+    if len(effective) > 1:
+        yield Broken(INTENT, f"{' and '.join(PLANS[plan] for plan in sorted(effective))} close one intent")
 
 
 def _has_ended(world: World, plan: int) -> bool:

@@ -185,7 +185,8 @@ class Moves:
             fraction = self._bounds.fractions[plan]
             closes.append(rebuilt(close, plan, fraction, entry, world.venue, world.now))
         flight = next((PLANS[plan] for plan, close in enumerate(closes) if _in_flight(close)), "")
-        log = world.log._replace(epoch=world.highest, closes=tuple(closes), flight=flight)
+        claim = world.log.claim if world.log.claim is None else world.log.claim or flight
+        log = world.log._replace(epoch=world.highest, closes=tuple(closes), flight=flight, claim=claim)
         return world._replace(log=log, lost_at=0)
 
     def _delivered(self, world: World, name: int) -> Iterator[Move]:

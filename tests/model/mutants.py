@@ -10,6 +10,7 @@ class Mutant(StrEnum):
     NO_CHAIN = "after a lost answer a process goes on, and the scripts compare neither chain nor attempt"
     NO_FREEZE = "the gate does not look at the freeze"
     NO_FLIGHT = "the gate does not look at single flight"
+    NO_CLAIM = "the gate does not look at the intent's claim"
     NO_LANE = "a close is sized while another one of the position is under way"
     NO_DEADLINE = "not found counts before the deadline"
     RESEND = "no answer is taken for a refusal"

@@ -231,7 +231,9 @@ class Shell:
             yield self._fenced(world, name, plan, said, who)
             return
         if said != OK:
-            event = steps.GateRefused(now=world.now, reason=said.lower(), passing=said == "BUSY")
+            event = steps.GateRefused(
+                now=world.now, reason=said.lower(), passing=said == "BUSY", other=log.claim or ""
+            )
             refused = self.told(world, name, plan, event)
             if said == "BUSY":
                 refused = self._let_pass(refused, name, plan)

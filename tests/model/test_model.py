@@ -16,6 +16,7 @@ MET = {
         *("Answered", "Seen", "Filled", "Dead", "NotSent", "Resumed"),
     },
     "two halves": {"REDUCED", "Resumed", "Dead"},
+    "one intent in two spellings": {"REDUCED", "SKIPPED", "NotSent", "Resumed"},
     "half a position": {"REDUCED", "SKIPPED", "Answered"},
     "a contradiction": {"FLAT", "PARKED"},
 }

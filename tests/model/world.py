@@ -74,6 +74,8 @@ class Log(NamedTuple):
     epoch: int
     frozen: bool
     flight: str
+    claim: str | None
+    """The plan that was sent for the one intent that all closes are of; ``None`` when each has its own."""
     closes: tuple[Close, ...]
     acknowledged: tuple[bool, ...]
     """For each entry; those of one close stand side by side."""
@@ -151,6 +153,7 @@ def first(bounds: Bounds) -> World:
             epoch=0,
             frozen=False,
             flight="",
+            claim="" if bounds.one_intent else None,
             closes=(Close(),) * count,
             acknowledged=entries,
         ),

@@ -26,7 +26,7 @@ from sureclose.journal.chain import Chain
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
 from sureclose.journal.store import Journal
-from sureclose.journal.verdict import Verdict
+from sureclose.journal.verdict import Passage
 from sureclose.paper.params import Params
 from sureclose.paper.server import PaperExchange
 from sureclose.paper.settings import PaperSettings
@@ -81,18 +81,30 @@ class Door(Journal):
     behind: Callable[[], Awaitable[None]] | None = None
 
     async def gate(
-        self, chain: Chain, lease: Lease, *, component: str, warranted_intent: str, sending: Sending
-    ) -> Verdict:
+        self,
+        chain: Chain,
+        lease: Lease,
+        *,
+        component: str,
+        warranted_intent: str,
+        intent_id: str,
+        sending: Sending,
+    ) -> Passage:
         if self.before is not None:
             before, self.before = self.before, None
             await before()
-        verdict = await super().gate(
-            chain, lease, component=component, warranted_intent=warranted_intent, sending=sending
+        passage = await super().gate(
+            chain,
+            lease,
+            component=component,
+            warranted_intent=warranted_intent,
+            intent_id=intent_id,
+            sending=sending,
         )
         if self.behind is not None:
             behind, self.behind = self.behind, None
             await behind()
-        return verdict
+        return passage
 
 
 class LosesReply:

@@ -85,9 +85,9 @@ async def test_after_a_restart_the_close_whose_order_is_in_flight_comes_first(ex
         position=position,
     )
     passed = await journal.gate(
-        flying, executor.lease, component=COMPONENT, warranted_intent="", sending=sending
+        flying, executor.lease, component=COMPONENT, warranted_intent="", intent_id="intent", sending=sending
     )
-    assert passed is Verdict.OK
+    assert passed.verdict is Verdict.OK
     await executor.reign()
     assert await executor.engine.resume() == 2
     outcomes = [str((await executor.report(plan)).outcome) for plan in ("flying", "older")]

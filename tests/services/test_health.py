@@ -123,6 +123,7 @@ def test_a_close_that_another_process_has_is_not_owed_here(health: Health, clock
         (OutcomeKind.REFUSED, "below_step", Status.FAILING),
         (OutcomeKind.PARKED, "contradiction", Status.FAILING),
         (OutcomeKind.SKIPPED, "expired", Status.DEGRADED),
+        (OutcomeKind.SKIPPED, "same_intent", Status.OK),
     ],
 )
 def test_only_what_did_what_was_approved_is_confirmed(

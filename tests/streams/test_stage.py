@@ -74,6 +74,18 @@ async def test_each_verdict_ends_its_entry_and_is_counted_with_its_reason(
     assert await pending(quick, log_prefix) == 0
 
 
+async def test_a_refusal_is_told_with_the_acknowledgement_and_counted_as_dropped(
+    quick: Log, log_prefix: str, outcomes: Outcomes
+) -> None:
+    told = Event(f"{log_prefix}refused", {b"reason": b"other_mode"})
+    await add_many(quick, f"{log_prefix}in", 3)
+    async with running(stage(quick, log_prefix, outcomes, lambda entry, at: Drop("other_mode", (told,)))):
+        await outcomes.reach(3)
+    assert outcomes == {("from in", Kind.DROPPED, "other_mode"): 3}
+    assert len(await contents(quick, f"{log_prefix}refused")) == 3
+    assert await pending(quick, log_prefix) == 0
+
+
 async def test_a_batch_of_which_nothing_comes_is_acknowledged_and_counted(
     quick: Log, log_prefix: str, outcomes: Outcomes
 ) -> None:

@@ -76,6 +76,7 @@ async def opened(
         ),
         leaving_s=config.execution.drain_s + GRACE_S,
     )
+    account = Keys(config.streams.prefix, config.account)
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(Host(wanted, may_start=may_start, monotonic=time.monotonic))
         log = await stack.enter_async_context(Log(config.redis, address=host.runtime.log_url or None))
@@ -97,11 +98,12 @@ async def opened(
             venue_settings=settings,
             credentials=keys,
             venue=venue,
-            keys=Keys(config.streams.prefix, config.account),
+            keys=account,
             wiring=Wiring(
                 config.streams,
                 CodecRules(config.venue.environment, config.compat.execute_is_approval),
                 producer(name),
+                account.refused,
             ),
             folder=config.data_dir,
             mode_source=configuration.source(options.files, "venue", "environment"),

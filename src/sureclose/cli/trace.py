@@ -1,16 +1,19 @@
-"""``sureclose trace``: the story of one plan."""
+"""``sureclose trace``: the story of a close, and why a wish did not become one."""
 
 from typing import Any
 
 import click
+from rich.console import Console
 from rich.table import Table
 
 from sureclose.cli import exits
 from sureclose.cli.codes import Exit
 from sureclose.cli.options import Options
 from sureclose.cli.session import load, opened
-from sureclose.operate.trace import Trace
+from sureclose.operate.trace import Told
 from sureclose.operate.trace import trace as tell
+from sureclose.operate.trace_refused import RefusedWish
+from sureclose.operate.trace_story import Trace
 
 _TOLD = {
     "harvest.intent": (
@@ -49,6 +52,7 @@ _TOLD = {
         "outcome.kind",
         "outcome.reason",
         "outcome.code",
+        "outcome.veto.seen",
         "position_after.amount",
         "position_after.update_time",
     ),
@@ -60,42 +64,66 @@ _LONGEST = 160
 
 
 @click.command()
-@click.argument("plan_id")
+@click.argument("wanted", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
-def trace(options: Options, plan_id: str, *, as_json: bool) -> None:
-    """What became of PLAN_ID: intent, plan, decision, attempts, answers, trades, position read, confirmation.
+def trace(options: Options, wanted: str, *, as_json: bool) -> None:
+    """What became of ID: intent, plan, decision, attempts, answers, trades, position read, confirmation.
 
-    In the place of PLAN_ID may stand the id of an entry that `sureclose backlog drain` ended.
+    ID is the id of a plan, of an intent (then all its plans are told of), or of an entry of a stream. What was refused on
+    the way is told with its reason, the threshold, the value seen and what to do.
     """
 
     async def command() -> Exit:
         async with opened(options, "trace", may_start=True) as session:
-            found = await tell(session, plan_id)
+            found = await tell(session, wanted)
         if found is None:
             return exits.fail(
                 Exit.NOT_FOUND,
-                f"nobody has heard of plan {plan_id} in {load(options).data_dir}; "
+                f"nobody has heard of {wanted} in {load(options).data_dir}; "
                 "`sureclose show-config` shows which log this is",
             )
         if as_json:
             exits.print_json(found.as_json())
         else:
             _show(found)
-        if found.absent:
-            missing = "; ".join(found.absent)
-            return exits.fail(
-                Exit.DONE if found.moments else Exit.NOT_FOUND, f"not all was looked into: {missing}"
-            )
+        absent = dict.fromkeys(part for told in found.traces for part in told.absent)
+        if absent:
+            known = found.refused or any(told.moments for told in found.traces)
+            missing = "; ".join(absent)
+            return exits.fail(Exit.DONE if known else Exit.NOT_FOUND, f"not all was looked into: {missing}")
         return Exit.DONE
 
     exits.run(command)
 
 
-def _show(found: Trace) -> None:
-    document = found.as_json()
+def _show(told: Told) -> None:
     console = exits.console()
-    console.print(f"plan {found.plan_id}  intent {found.intent_id}  state [bold]{found.state}[/bold]")
+    for number, found in enumerate(told.traces):
+        if number:
+            console.print()
+        _show_plan(console, found)
+    if told.refused:
+        console.print()
+        console.print(_refused(told.refused))
+
+
+def _refused(wishes: tuple[RefusedWish, ...]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("refused at", "where", "reason", "threshold", "seen", "entry", "what to do"):
+        table.add_column(column, no_wrap=column in {"refused at", "entry"})
+    for wish in wishes:
+        said = (wish.where, wish.reason, wish.threshold, wish.seen, wish.entry_id, wish.remedy)
+        table.add_row(wish.as_json()["at"][11:23], *map(exits.plain, said))
+    return table
+
+
+def _show_plan(console: Console, found: Trace) -> None:
+    document = found.as_json()
+    names = exits.plain(found.plan_id or "-"), exits.plain(found.intent_id or "-")
+    console.print(f"plan {names[0]}  intent {names[1]}  state [bold]{found.state}[/bold]")
+    if not found.moments:
+        return
     table = Table(box=None, pad_edge=False)
     for column, how in (("at", "left"), ("ms", "right"), ("step", "left"), ("what", "left")):
         table.add_column(column, justify="right" if how == "right" else "left", no_wrap=column != "what")

@@ -104,6 +104,12 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         return any(order.client_order_id == attempt.client_order_id for attempt in self.attempts)
 
     @property
+    def sent_for(self) -> tuple[PositionSide, ...]:
+        """The venue's words for the positions that this delivery's attempts were for: one, unless the account's mode changed."""
+        sides = (attempt.position.position_side for attempt in self.attempts[self.begun :])
+        return tuple(dict.fromkeys(sides))
+
+    @property
     def position_side(self) -> PositionSide | None:
         """The venue's word for the position that was filled from; before a fill it is not settled."""
         return self.sized.position.position_side if self.sized is not None and self.trades else None

@@ -15,6 +15,7 @@ from sureclose.domain.close import (
     Working,
     evolve,
 )
+from sureclose.domain.events import Veto
 from sureclose.domain.evidence import Evidence
 from sureclose.domain.facts import AnyFact, Ended
 from sureclose.domain.market import Position, SymbolRules
@@ -74,13 +75,14 @@ def stop(
     *,
     kind: OutcomeKind = OutcomeKind.SKIPPED,
     code: int | None = None,
+    veto: Veto | None = None,
 ) -> Step:
     """No further attempt. What was filled is confirmed first and makes the outcome REDUCED."""
     if progress.trades:
         ending = f"{code} {reason}" if code is not None else reason
         confirming = Confirming(msgspec.structs.replace(progress, ending=ending))
         return Step(confirming, known, steps.ReadPosition(position_side=progress.position_side))
-    return conclude(progress, Outcome(kind, reason, code), known)
+    return conclude(progress, Outcome(kind, reason, code, veto), known)
 
 
 def flat(

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 import msgspec
 
+from sureclose.domain.events import Veto
+
 
 class OutcomeKind(StrEnum):
     """The six ends of a close. A SKIPPED close does not burn its id; all others do."""
@@ -23,6 +25,8 @@ class Outcome(msgspec.Struct, frozen=True):
     kind: OutcomeKind
     reason: str = ""
     code: int | None = None
+    veto: Veto | None = None
+    """The rule that stopped it, where it takes more than the reason to say it."""
 
     def __str__(self) -> str:
         inside = ", ".join(

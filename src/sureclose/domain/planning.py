@@ -15,6 +15,10 @@ APPROVED = "close_approved"
 """The reason code of an approval. It stands in ``reason_codes`` and never in a field for errors."""
 
 
+SAME_INTENT = "same_intent"
+"""Why a plan is not sent: another plan of its intent was, for the same position."""
+
+
 def plan_for(intent: Intent, entry: EntryRef, mode: Mode) -> Plan:
     """The plan of an intent. The same intent gives the same plan, whoever makes it and how often."""
     return Plan(**_wish(intent, entry, mode), plan_id=planned_id(intent))
@@ -25,6 +29,11 @@ def planned_id(wish: Wish) -> str:
     return plan_id_for(
         wish.intent_id, wish.symbol, wish.position_side, wish.action, wish.fraction, wish.quantity
     )
+
+
+def warrantable(decision: Decision) -> str:
+    """The intent whose warrant counts for this close: none, when its plan doesn't follow from its own content."""
+    return decision.intent_id if decision.plan_id == planned_id(decision) else ""
 
 
 def same_close(one: Wish, other: Wish) -> bool:
@@ -77,6 +86,11 @@ def too_old(wish: Wish, now: int, max_age: int) -> Veto | None:
     if age <= max_age:
         return None
     return Veto("expired", f"max_age {max_age} ms", f"age {age} ms ({wish.age_source})")
+
+
+def sent_already(other: str) -> Veto:
+    """One wish is one close, in however many ways it was spelled; ``other`` is the plan that was sent for it."""
+    return Veto(SAME_INTENT, "one close for an intent and a position", f"sent as plan {other}")
 
 
 def _wish(wish: Wish, entry: EntryRef, mode: Mode) -> dict[str, Any]:

@@ -64,6 +64,16 @@ def same_sizing(sized: Sized, position: Position, target: Decimal) -> bool:
     )
 
 
+def may_be_told(progress: Progress, tries: int, now: int) -> bool:
+    """Whether the stream's word may size the close: all of it, at the first try, and a young wish.
+
+    What may have become of the position of an older wish is looked up.
+    """
+    decision = progress.decision
+    young = now - decision.origin_at <= CLOCK_DOUBT_MS and decision.position_update_time is None
+    return not tries and not progress.attempts and progress.full and young
+
+
 def sized_at(sized: Sized, progress: Progress) -> int:
     """What came up to then is part of the sizing, or ought to be: a stale one is corrected by sizing again.
 

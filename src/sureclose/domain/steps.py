@@ -84,10 +84,14 @@ class GatePassed(Event, frozen=True, kw_only=True):
 
 
 class GateRefused(Event, frozen=True, kw_only=True):
-    """The gate said no; nothing was written. ``passing`` marks reasons that go away by themselves."""
+    """The gate said no; nothing was written. ``passing`` marks reasons that go away by themselves.
+
+    ``other`` is the plan that stands in the way, where one does.
+    """
 
     reason: str
     passing: bool = False
+    other: str = ""
 
 
 class Withheld(Event, frozen=True, kw_only=True):

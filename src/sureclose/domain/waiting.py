@@ -13,6 +13,7 @@ from sureclose.domain.ids import client_order_id_for
 from sureclose.domain.market import OrderReport, Position, SymbolRules, Trade
 from sureclose.domain.moves import again, conclude, expired, flat, see, settled, stale, stop
 from sureclose.domain.outcome import Outcome, OutcomeKind
+from sureclose.domain.planning import SAME_INTENT, sent_already
 from sureclose.domain.policy import Clears, Policy
 from sureclose.domain.price import MARKET_ORDER_REJECT, bounded
 from sureclose.domain.quantity import next_chunk, target_of
@@ -88,7 +89,7 @@ def waiting(state: Waiting, event: AnyEvent, policy: Policy) -> Step:
         case steps.GateRefused(passing=True):
             return again(state, policy)
         case steps.GateRefused():
-            return _stopped(state, event.reason)
+            return _stopped(state, event)
         case steps.OrderSeen():
             return see(state, event, policy)
         case _:
@@ -251,14 +252,16 @@ def _unblock(state: Waiting, event: steps.RestingRead, policy: Policy) -> Step:
     return settled(fresh, facts.Cleared(why=clearing.why, gone=gone, left=left), policy)
 
 
-def _stopped(state: Waiting, reason: str) -> Step:
+def _stopped(state: Waiting, refused: steps.GateRefused) -> Step:
     """The gate is closed. When it closed before the first cancel, nothing was cancelled."""
+    reason = refused.reason
     if reason == JOURNAL_LOST:
         return conclude(state.progress, Outcome(OutcomeKind.PARKED, reason), ())
+    veto = sent_already(refused.other) if reason == SAME_INTENT else None
     clearing = state.progress.clearing
     if clearing is None or state.tries:
-        return stop(state.progress, reason)
+        return stop(state.progress, reason, veto=veto)
     untouched = facts.Cleared(why=clearing.why, left=clearing.orders)
     after = evolve(state, untouched)
     assert isinstance(after, Waiting)
-    return stop(after.progress, reason, (untouched,))
+    return stop(after.progress, reason, (untouched,), veto=veto)

@@ -146,6 +146,10 @@ class Keys(msgspec.Struct, frozen=True):
         """Hash of ids that are used up, of closes and orders that have left the log."""
         return self._key(f"burnt:{generation}:{bucket}")
 
+    def claims(self, generation: int, bucket: str) -> str:
+        """Hash of intents at positions: the plan by which each was sent."""
+        return self._key(f"claims:{generation}:{bucket}")
+
     def flights(self, symbol: str) -> str:
         """Hash by position side: which close may have an order of this symbol and side in flight."""
         return self._key(f"flights:{symbol}")

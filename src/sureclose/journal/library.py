@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from sureclose.domain.facts import Admitted
 from sureclose.journal.anchors import Anchor, Anchored, anchors
 from sureclose.journal.checking.stored import Shelved, Stored, Unreadable
 from sureclose.journal.keys import Keys
@@ -41,6 +42,26 @@ class Library:
         """Every close that was made, or skipped, under this id; only the first line of most files is read."""
         anchored = await self.anchored()
         return await asyncio.to_thread(self._closes_of, plan_id, anchored)
+
+    async def plans_of(self, intent_id: str) -> AsyncIterator[str]:
+        """Every plan of this intent that was made or skipped; each file is read, and the few that have it are looked into."""
+        for one in await self.anchored():
+            for plan_id in await asyncio.to_thread(self._plans_of, intent_id, one):
+                yield plan_id
+
+    def _plans_of(self, intent_id: str, one: Anchored) -> list[str]:
+        found: dict[str, None] = {}
+        with suppress(ChainBroken, SegmentUnreadable, _Elsewhere):
+            path = self._path(one.read())
+            needle = msgspec.json.encode(intent_id)[1:-1]
+            if b"\\" not in needle and needle not in path.read_bytes():
+                return []
+            for part in Reading(path).closes():
+                for _, record in part.records if isinstance(part, Stored) else ():
+                    body = record.read()
+                    if isinstance(body.fact, Admitted) and body.fact.decision.intent_id == intent_id:
+                        found[body.plan_id] = None
+        return list(found)
 
     def _closes_of(self, plan_id: str, anchored: Sequence[Anchored]) -> Found:
         closes: list[Stored] = []

@@ -14,12 +14,13 @@ from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal import scripts
 from sureclose.journal.burnt import RETENTION_MS, Burnt, Shelf, order_shelf, plan_shelf
 from sureclose.journal.chain import Announcement, Chain, Loaded
+from sureclose.journal.claims import BUCKET_MS, Claim
 from sureclose.journal.fence import Fence
 from sureclose.journal.keys import Keys
 from sureclose.journal.lease import Lease
 from sureclose.journal.recall import recall
 from sureclose.journal.record import ChainBroken, Head, Record, Writer, extend, verify
-from sureclose.journal.verdict import Fenced, Verdict
+from sureclose.journal.verdict import Fenced, Passage, Verdict
 from sureclose.streams.connection import COMMAND_CONNECTIONS
 from sureclose.streams.script import Script
 from sureclose.streams.wire import Wire
@@ -154,18 +155,20 @@ class Journal:
         *,
         component: str,
         warranted_intent: str,
+        intent_id: str,
         sending: Sending,
-    ) -> Verdict:
+    ) -> Passage:
         """Write what the chain holds and then ``sending``, if and only if the attempt may be sent now.
 
         One script checks lease and epoch, the chain, the attempt's number, the grant or a warrant for this plan, the
-        freeze, and single flight. It can't check the venue's position or time. When it says no, nothing is written and
+        freeze, single flight, and that no other plan of the intent was sent for this position. It can't check the venue's position or time. When it says no, nothing is written and
         the chain holds what it held.
         """
         keys, shelf, position = self.keys, self._shelf(chain), sending.position
         head, args = self._records_args(chain, lease, (sending,))
+        claim = Claim(intent_id, position.symbol, position.position_side).where(keys, self._wall())
         reach(FaultPoint.BEFORE_GATE)
-        verdict = await self._call(
+        passage = await self._ask(
             _gate,
             [
                 keys.close(chain.plan_id),
@@ -184,6 +187,7 @@ class Journal:
                 keys.orphans,
                 keys.safety,
                 keys.safety_right(warranted_intent),
+                *claim.buckets,
             ],
             [
                 lease.owner,
@@ -195,21 +199,27 @@ class Journal:
                 component,
                 position.position_side,
                 RETENTION_MS,
+                claim.field,
+                BUCKET_MS,
                 *args,
                 sending.client_order_id,
                 shelf.field,
             ],
         )
         reach(FaultPoint.AFTER_GATE)
-        return self._said(verdict, chain, head)
+        self._said(passage.verdict, chain, head)
+        return passage
 
-    async def adopt(self, chain: Chain, lease: Lease, sending: Sending, known: Sequence[AnyFact]) -> Verdict:
+    async def adopt(
+        self, chain: Chain, lease: Lease, sending: Sending, known: Sequence[AnyFact], *, intent_id: str
+    ) -> Verdict:
         """Write what the chain holds and then ``known``, which make an order that the log had lost an attempt again.
 
         ``known`` has ``sending`` in it. The order is no orphan any more then. No right is asked for: it was sent already.
         """
         keys, shelf, position = self.keys, self._shelf(chain), sending.position
         head, args = self._records_args(chain, lease, tuple(known))
+        claim = Claim(intent_id, position.symbol, position.position_side).where(keys, self._wall())
         reach(FaultPoint.BEFORE_ADOPTION)
         verdict = await self._call(
             _adopt,
@@ -225,6 +235,7 @@ class Journal:
                 shelf.before,
                 keys.log,
                 keys.orphans,
+                *claim.buckets,
             ],
             [
                 lease.owner,
@@ -235,6 +246,8 @@ class Journal:
                 sending.attempt,
                 position.position_side,
                 RETENTION_MS,
+                claim.field,
+                BUCKET_MS,
                 *args,
                 sending.client_order_id,
                 shelf.field,
@@ -293,15 +306,18 @@ class Journal:
         entries: Sequence[EntryRef],
         announce: Callable[[str], Iterable[Announcement]],
         valid_until: int = 0,
+        claims: Sequence[Claim] = (),
     ) -> None:
         """The outcome, its announcements and the acknowledgement of its entries, all or nothing.
 
         ``entries`` are of one stream. ``announce`` is told the hash of the last record, which is the evidence. A skip stays in
-        the log until ``valid_until`` at least, when its decision is too old for everybody (the log's milliseconds).
+        the log until ``valid_until`` at least, when its decision is too old for everybody (the log's milliseconds). After it no other plan
+        of the ``claims`` may be sent, but after a skip each may.
         """
         keys, shelf = self.keys, self._shelf(chain)
         head, args = self._records_args(chain, lease, (ended,))
         announcements = list(announce(head.hash))
+        places = [claim.where(keys, self._wall()) for claim in claims]
         reach(FaultPoint.BEFORE_PUBLISH)
         verdict = await self._call(
             _publish,
@@ -317,6 +333,7 @@ class Journal:
                 shelf.now,
                 shelf.before,
                 keys.log,
+                *(bucket for place in places for bucket in place.buckets),
                 *(announcement.stream for announcement in announcements),
             ],
             [
@@ -331,6 +348,9 @@ class Journal:
                 len(entries),
                 *(entry.entry_id for entry in entries),
                 *_flat(announcements),
+                *(place.field for place in places),
+                BUCKET_MS,
+                len(places),
                 valid_until,
                 shelf.field,
                 self._wall(),
@@ -397,12 +417,15 @@ class Journal:
         chain.noted_at = []
 
     async def _call(self, script: Script, keys: list[str], args: list[bytes | str | int]) -> Verdict:
+        return (await self._ask(script, keys, args)).verdict
+
+    async def _ask(self, script: Script, keys: list[str], args: list[bytes | str | int]) -> Passage:
         reply = await script.call(self._wire, keys, [*args, self._fence.token])
         assert isinstance(reply, list)
         verdict = Verdict(reply[0].decode())
         if verdict is Verdict.OK:
             self._fence.acknowledged(reply[2])
-        return verdict
+        return Passage(verdict, reply[1].decode())
 
 
 _ENDS: Final = {OutcomeKind.SKIPPED: "SKIPPED", OutcomeKind.PARKED: "PARKED"}

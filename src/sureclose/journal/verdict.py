@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+import msgspec
+
 
 class Verdict(StrEnum):
     """What a script said. All but OK mean that nothing was written."""
@@ -13,6 +15,8 @@ class Verdict(StrEnum):
     FROZEN = "FROZEN"
     NOT_AUTHORISED = "NOT_AUTHORISED"
     BUSY = "BUSY"
+    SAME_INTENT = "SAME_INTENT"
+    """Another plan of the same intent was sent for this position."""
     USED = "USED"
     """An order with this client order id was sent before, in a history that the log has lost."""
     BURNT = "BURNT"
@@ -25,6 +29,13 @@ class Verdict(StrEnum):
     """The safety controller has made its tries in this episode of the position."""
     LOG_LOST = "LOG_LOST"
     """The log lacks what it has acknowledged to this process, or is another one."""
+
+
+class Passage(msgspec.Struct, frozen=True):
+    """What the gate said. ``other`` is the plan in the way: whose order is in flight, or by which the intent was sent."""
+
+    verdict: Verdict
+    other: str = ""
 
 
 class Fenced(Exception):

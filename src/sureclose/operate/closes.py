@@ -123,6 +123,7 @@ def _result(state: State, last: str) -> dict[str, Any]:
         attempts = () if isinstance(state, New) else state.progress.attempts
         return {"client_order_ids": tuple(attempt.client_order_id for attempt in attempts)}
     report = report_of(state, last)
+    veto = report.outcome.veto
     amounts = {
         name: value
         for name in ("filled_qty", "avg_price", "position_before", "position_after")
@@ -136,6 +137,8 @@ def _result(state: State, last: str) -> dict[str, Any]:
         "order_ids": report.order_ids,
         "client_order_ids": report.client_order_ids,
         "evidence": report.evidence,
+        "threshold": "" if veto is None else veto.threshold,
+        "seen": "" if veto is None else veto.seen,
     }
 
 

@@ -183,7 +183,7 @@ class Executors:
         if number:
             fence = session.fence.beside()
             self._fences.append(fence)
-        wiring = Wiring(session.wiring.streams, session.wiring.rules, identity.producer(route.role))
+        wiring = session.wiring.of(identity.producer(route.role))
         tools = tools_of(
             session,
             wiring,
@@ -239,7 +239,7 @@ class Executors:
         names = (*TRIMMED, StreamName.TRADE_INTENT) if hands_over else TRIMMED
         return Trimmer(
             session.wire,
-            tuple(map(session.streams.full, names)),
+            (*map(session.streams.full, names), session.keys.refused),
             session.keeping.keep_entries,
             lambda: self.lease is not None,
             readers=self._readers,

@@ -5,7 +5,6 @@ from sureclose.services import identity
 from sureclose.services.approvals import Approvals
 from sureclose.services.handing_over import HandOver
 from sureclose.services.observer import Observer
-from sureclose.services.reading import Wiring
 from sureclose.services.routes import brain, other_reader
 from sureclose.services.settings import Path
 from sureclose.services.watcher import Watcher
@@ -16,7 +15,7 @@ from sureclose.streams.stage import Observe
 def handing_over(session: Session, observe: Observe) -> HandOver:
     """Of this session's deployment."""
     route = brain(session.streams)
-    wiring = Wiring(session.wiring.streams, session.wiring.rules, identity.producer(route.role))
+    wiring = session.wiring.of(identity.producer(route.role))
     approvals = Approvals(session.log, wiring, route, observe, session.clock, session.monotonic)
 
     def observer() -> Observer:

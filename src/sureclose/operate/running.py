@@ -25,7 +25,6 @@ from sureclose.services.heartbeat import Heartbeat, Identity
 from sureclose.services.http import HttpServer, observation
 from sureclose.services.metrics import Metrics
 from sureclose.services.notify import Notifier
-from sureclose.services.reading import Wiring
 from sureclose.services.routes import executors, stages_of
 from sureclose.services.settings import HarvestExecutor, Role
 from sureclose.services.supervisor import Supervisor
@@ -250,7 +249,7 @@ class Process:
                 Role.INTENT_EXECUTOR,
                 streams.intents,
                 streams.intent_executor_group,
-                intent_executor.decider(self._wiring(wiring, Role.INTENT_EXECUTOR)),
+                intent_executor.decider(wiring.of(identity.producer(Role.INTENT_EXECUTOR))),
             )
         if Role.APPLY_LAYER in self._roles:
             max_age = self._session.execution.max_age_s * 1000
@@ -258,7 +257,7 @@ class Process:
                 Role.APPLY_LAYER,
                 StreamName.APPLY_PLAN,
                 streams.apply_layer_group,
-                apply_layer.decider(self._wiring(wiring, Role.APPLY_LAYER), max_age),
+                apply_layer.decider(wiring.of(identity.producer(Role.APPLY_LAYER)), max_age),
             )
         hands_over = self._session.harvest_brain.executor is HarvestExecutor.EXECUTION_SERVICE
         if Role.HARVEST_BRAIN in self._roles and hands_over:
@@ -301,9 +300,6 @@ class Process:
         await self._executors.begin_authority()
         for name, work in self._executors.tasks():
             self._supervisor.spawn(name, work)
-
-    def _wiring(self, wiring: Wiring, role: Role) -> Wiring:
-        return Wiring(wiring.streams, wiring.rules, identity.producer(role))
 
     def _stage(
         self, role: Role, source: StreamName, group: str, decide: Callable[[Entry, Moment], StageVerdict]

@@ -18,7 +18,6 @@ from sureclose.services import identity
 from sureclose.services.alarms.board import Alarms
 from sureclose.services.health import Health
 from sureclose.services.metrics import Metrics, Witnesses
-from sureclose.services.reading import Wiring
 from sureclose.services.routes import executors
 from sureclose.services.safety.controller import SafetyController
 from sureclose.services.safety.eyes import Eyes
@@ -50,7 +49,7 @@ class SafetyRole:
     ) -> None:
         self._session = session
         self._stop = stop
-        wiring = Wiring(session.streams, session.wiring.rules, identity.producer(Role.SAFETY))
+        wiring = session.wiring.of(identity.producer(Role.SAFETY))
         orphans: dict[str, OrderReport] = {}
         everywhere = executors(session.streams, session.harvest_brain)
         group = next(route.group for route in everywhere if route.path is session.execution.path)

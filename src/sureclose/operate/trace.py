@@ -1,236 +1,126 @@
-"""``trace``: one plan from the wish to the proof, with the times between, as the log and the journal have it."""
+"""``trace``: what became of a plan, an intent or an entry, and of every wish among them that was refused."""
 
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from sureclose.domain import facts
 from sureclose.domain.events import EntryRef
-from sureclose.domain.times import iso_ms
-from sureclose.journal.backlog import Altered, skipped
-from sureclose.journal.record import Body, verify
 from sureclose.operate.session import Session
+from sureclose.operate.trace_refused import RefusedWish, refused
+from sureclose.operate.trace_search import entries, plans_of
+from sureclose.operate.trace_story import (
+    NOT_HERE,
+    SKIPPED,
+    UNKNOWN,
+    Trace,
+    drained,
+    entry_moments,
+    story,
+)
 from sureclose.streams.fields import ENTRY_ID
-from sureclose.streams.names import StreamName
-from sureclose.streams.wire import id_key, texts
 
-_SEARCHED = 20_000
-"""How many of the newest entries of a stream are searched for a plan that never reached the journal."""
-_PAGE = 1_000
-_DOUBT_MS = 1_000
-"""How far the estimate of the log's clock in a record may be ahead of the entry that was published after it."""
-SKIPPED = "SKIPPED"
-"""The step and the state of what a drain of a backlog ended."""
-_NOT_HERE = "not known here"
-_NOT_EXECUTED = "not executed"
-_UNKNOWN = {_NOT_HERE, _NOT_EXECUTED}
+RECEIVED: Final = "RECEIVED"
+"""The state of an entry that is there, and of which no plan is known."""
+REFUSED: Final = "REFUSED"
+"""The state of what never became a plan, for it was refused before."""
 
 
-class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened. ``at`` is milliseconds: the entry id's, or the record's own time."""
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known: the plan that matters most first, then the intent's others, and what was refused."""
 
-    step: str
-    at: int
-    where: str
-    """The entry, or the hash of the record."""
-    facts: dict[str, Any]
+    trace: Trace
+    others: tuple[Trace, ...] = ()
+    refused: tuple[RefusedWish, ...] = ()
 
-
-class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything known of a plan, oldest first. ``state`` is OPEN, DONE, SKIPPED, or ``not executed``.
-
-    ``absent`` names the segments of the journal that could not be looked into, where that leaves something open.
-    """
-
-    plan_id: str
-    intent_id: str
-    state: str
-    moments: tuple[Moment, ...]
-    absent: tuple[str, ...] = ()
+    @property
+    def traces(self) -> tuple[Trace, ...]:
+        return self.trace, *self.others
 
     def as_json(self) -> dict[str, Any]:
-        """Intervals never go back: a record's time is an estimate of the log's clock, an entry's is that clock."""
-        first = self.moments[0].at if self.moments else 0
-        previous = first
-        steps = []
-        for moment in self.moments:
-            now = max(previous, moment.at)
-            steps.append(
-                {
-                    "step": moment.step,
-                    "at": iso_ms(moment.at),
-                    "since_start_ms": now - first,
-                    "since_last_ms": now - previous,
-                    "where": moment.where,
-                    **moment.facts,
-                }
-            )
-            previous = now
-        return {
-            "plan_id": self.plan_id,
-            "intent_id": self.intent_id,
-            "state": self.state,
-            "steps": steps,
-            "absent": list(self.absent),
+        """The plan's own document, with the others and the refusals beside its steps."""
+        return self.trace.as_json() | {
+            "others": [other.as_json() for other in self.others],
+            "refused": [wish.as_json() for wish in self.refused],
         }
 
 
-async def trace(session: Session, wanted: str) -> Trace | None:
-    """The story of a plan, or of an entry by its id that a drain ended; ``None`` when nobody knows it."""
-    is_entry = ENTRY_ID.fullmatch(wanted) is not None
-    story = None if is_entry else await _story(session, wanted)
-    drained = [moment async for moment in _drained(session, wanted)]
-    if not drained:
-        return story
-    ended = any(moment.step == SKIPPED for moment in drained)
-    if story is None:
-        if not ended:
+async def trace(session: Session, wanted: str) -> Told | None:
+    """The story of a plan, of every plan of an intent, or of an entry by its id; ``None`` when nobody knows it."""
+    if ENTRY_ID.fullmatch(wanted) is None:
+        traces = await _named(session, wanted)
+    else:
+        traces = await _of_entry(session, wanted)
+    told = await refused(session, wanted, traces)
+    if not traces:
+        if not told:
             return None
-        named = next(moment.facts["plan_id"] for moment in drained if moment.step == SKIPPED)
-        refs = {
-            EntryRef(moment.facts["stream"], moment.facts["entry_id"])
-            for moment in drained
-            if moment.step == SKIPPED
-        }
-        entries = [moment for ref in sorted(refs) for moment in await _entry(session, ref)]
-        plan_id = named if is_entry else wanted
-        return Trace(plan_id=plan_id, intent_id="", state=SKIPPED, moments=(*entries, *drained))
-    moments = sorted((*story.moments, *drained), key=lambda moment: moment.at)
-    state = SKIPPED if ended and story.state in _UNKNOWN else story.state
-    return msgspec.structs.replace(story, state=state, moments=tuple(moments))
+        wish = told[0]
+        nothing = Trace(plan_id=wish.plan_id, intent_id=wish.intent_id, state=REFUSED, moments=())
+        return Told(trace=nothing, refused=told)
+    if told:
+        traces = [_refused(one) for one in traces]
+    first, *others = sorted(traces, key=_weight)
+    return Told(trace=first, others=tuple(others), refused=told)
 
 
-async def _drained(session: Session, wanted: str) -> AsyncIterator[Moment]:
-    """What drains of a backlog recorded of it, and which of their records can't be believed."""
-    async for found in skipped(session.wire, session.keys, wanted):
-        if isinstance(found, Altered):
-            yield Moment(step="DRAIN_RECORD_ALTERED", at=0, where="backlog", facts={"reason": found.why})
-            continue
-        yield Moment(
-            step=SKIPPED,
-            at=found.at,
-            where=f"drain {found.by.drain}, record {found.record[:12]}",
-            facts={
-                "reason": found.reason,
-                "by": found.by.actor,
-                "group": found.by.group,
-                "stream": found.by.stream,
-                "entry_id": found.entry_id,
-                "plan_id": found.plan_id,
-                "symbol": found.symbol,
-                "decision": found.decision,
-                "host": found.by.host,
-                "pid": found.by.pid,
-                "drain": found.by.drain,
-            },
-        )
+def _refused(entry: Trace) -> Trace:
+    return msgspec.structs.replace(entry, state=REFUSED) if entry.state == RECEIVED else entry
 
 
-async def _story(session: Session, plan_id: str) -> Trace | None:
-    """The plan's story, or ``None`` when neither the journal nor the streams know it."""
-    loaded = await session.journal.load(plan_id)
-    shelved = await session.library.closes_of(plan_id)
-    known: list[tuple[Body, str]] = []
-    state = ""
-    for stored in shelved.closes:
-        _, bodies = verify(record for _, record in stored.records)
-        known += zip(bodies, (record.hash for _, record in stored.records), strict=True)
-        state = str(stored.state)
-    if loaded is not None:
-        known += zip(loaded.bodies, loaded.hashes, strict=True)
-        state = loaded.state
-    if not known:
-        found = await _never_executed(session, plan_id)
-        if loaded is None and found is None and not shelved.absent:
-            return None
-        found = found or Trace(plan_id=plan_id, intent_id="", state=_NOT_HERE, moments=())
-        return msgspec.structs.replace(found, state=state or found.state, absent=shelved.absent)
-    moments: list[Moment] = []
-    intent_id = ""
-    seen: set[EntryRef] = set()
-    for body, _ in known:
-        if isinstance(body.fact, facts.Admitted):
-            intent_id = body.fact.decision.intent_id
-            for ref in (*body.fact.decision.cause, body.fact.entry):
-                if ref not in seen:
-                    seen.add(ref)
-                    moments += await _entry(session, ref)
-    journalled = (_moment(body, hash_) for body, hash_ in known)
-    published = [moment async for moment in _published(session, plan_id, known[0][0].at)]
-    whole = loaded is not None and loaded.burnt is None
-    return Trace(
-        plan_id=plan_id,
-        intent_id=intent_id,
-        state=state,
-        moments=(*moments, *journalled, *published),
-        absent=() if whole else shelved.absent,
-    )
+def _weight(told: Trace) -> tuple[bool, int]:
+    """Of the plans of an intent the one that was sent comes first, then the oldest."""
+    sent = any(moment.step == "SENDING" for moment in told.moments)
+    return not sent, min((moment.at for moment in told.moments), default=0)
 
 
-def _moment(body: Body, hash_: str) -> Moment:
-    plain = msgspec.to_builtins(body.fact)
-    kind = plain.pop("fact")
-    return Moment(step=kind, at=body.at, where=f"record {hash_[:12]}", facts={"by": body.worker, **plain})
+async def _named(session: Session, wanted: str) -> list[Trace]:
+    """Of a plan; where none has that name, of the plans of the intent."""
+    found = await _plan(session, wanted)
+    if found is not None and found.state != NOT_HERE:
+        return [found]
+    plans = [await _plan(session, plan_id) for plan_id in await plans_of(session, wanted)]
+    known = [plan for plan in plans if plan is not None]
+    return known if known or found is None else [found]
 
 
-async def _entry(session: Session, ref: EntryRef) -> list[Moment]:
-    found = await session.wire.execute_command(b"XRANGE", ref.stream, ref.entry_id, ref.entry_id)
-    if not found:
-        return [
-            Moment(
-                step=_short(session, ref.stream),
-                at=id_key(ref.entry_id)[0],
-                where=str(ref),
-                facts={"trimmed": True},
-            )
-        ]
-    return [_stream_moment(session, ref, texts(found[0][1]))]
+async def _of_entry(session: Session, wanted: str) -> list[Trace]:
+    """Of an entry that a drain ended, or of the plans that it is of; one that is of none is told as it stands."""
+    ended = await _ended(session, wanted)
+    if ended is not None:
+        return [ended]
+    plans: dict[str, None] = {}
+    found = await entries(session, wanted)
+    for _, names in found:
+        plans |= dict.fromkeys([names.plan_id] if names.plan_id else await plans_of(session, names.intent_id))
+    told = [await _plan(session, plan_id) for plan_id in plans]
+    known = [plan for plan in told if plan is not None]
+    if known or not found:
+        return known
+    ref, names = found[0]
+    moments = await entry_moments(session, ref)
+    return [Trace(plan_id=names.plan_id, intent_id=names.intent_id, state=RECEIVED, moments=tuple(moments))]
 
 
-def _stream_moment(session: Session, ref: EntryRef, fields: dict[str, str]) -> Moment:
-    return Moment(step=_short(session, ref.stream), at=id_key(ref.entry_id)[0], where=str(ref), facts=fields)
+async def _plan(session: Session, plan_id: str) -> Trace | None:
+    """What is known of a plan, with what drains of a backlog recorded of it."""
+    told = await story(session, plan_id)
+    if told is None:
+        return await _ended(session, plan_id)
+    recorded = [moment async for moment in drained(session, plan_id)]
+    if not recorded:
+        return told
+    ended = any(moment.step == SKIPPED for moment in recorded)
+    moments = sorted((*told.moments, *recorded), key=lambda moment: moment.at)
+    state = SKIPPED if ended and told.state in UNKNOWN else told.state
+    return msgspec.structs.replace(told, state=state, moments=tuple(moments))
 
 
-def _short(session: Session, stream: str) -> str:
-    return stream.removeprefix(session.streams.prefix)
-
-
-async def _published(session: Session, plan_id: str, since: int) -> AsyncIterator[Moment]:
-    """What was published of the plan after its close began: the confirmation and the result."""
-    for name in (StreamName.APPLY_RESULT, StreamName.EXECUTION_RESULT):
-        stream = session.streams.full(name)
-        start = str(max(0, since - _DOUBT_MS))
-        for _ in range(_SEARCHED // _PAGE):
-            page = await session.wire.execute_command(b"XRANGE", stream, start, b"+", b"COUNT", _PAGE)
-            for entry_id, flat in page:
-                fields = texts(flat)
-                if fields.get("plan_id") == plan_id and "outcome" in fields:
-                    yield _stream_moment(session, EntryRef(stream, entry_id.decode()), fields)
-            if len(page) < _PAGE:
-                break
-            start = "(" + page[-1][0].decode()
-
-
-async def _never_executed(session: Session, plan_id: str) -> Trace | None:
-    """What the streams say of a plan that no executor took in: waiting, vetoed, or not a close at all."""
-    moments = []
-    for name in (StreamName.APPLY_PLAN, StreamName.APPLY_RESULT, StreamName.EXECUTION_RESULT):
-        stream = session.streams.full(name)
-        end = "+"
-        for _ in range(_SEARCHED // _PAGE):
-            page = await session.wire.execute_command(b"XREVRANGE", stream, end, b"-", b"COUNT", _PAGE)
-            for entry_id, flat in page:
-                fields = texts(flat)
-                if fields.get("plan_id") == plan_id:
-                    moments.append(_stream_moment(session, EntryRef(stream, entry_id.decode()), fields))
-            if len(page) < _PAGE:
-                break
-            end = "(" + page[-1][0].decode()
-    if not moments:
+async def _ended(session: Session, wanted: str) -> Trace | None:
+    """What only a drain knows: a plan or an entry that it ended."""
+    recorded = [moment async for moment in drained(session, wanted)]
+    ended = [moment.facts for moment in recorded if moment.step == SKIPPED]
+    if not ended:
         return None
-    moments.sort(key=lambda moment: moment.at)
-    intent_id = next((moment.facts["intent_id"] for moment in moments if moment.facts.get("intent_id")), "")
-    causes = [ref for ref in moments[0].facts.get("cause", "").split() if "@" in ref]
-    before = [moment for ref in causes for moment in await _entry(session, EntryRef.parse(ref))]
-    return Trace(plan_id=plan_id, intent_id=intent_id, state=_NOT_EXECUTED, moments=(*before, *moments))
+    refs = {EntryRef(facts["stream"], facts["entry_id"]) for facts in ended}
+    found = [moment for ref in sorted(refs) for moment in await entry_moments(session, ref)]
+    return Trace(plan_id=ended[0]["plan_id"], intent_id="", state=SKIPPED, moments=(*found, *recorded))

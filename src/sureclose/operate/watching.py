@@ -13,7 +13,6 @@ from sureclose.services.authority.guardian import Guardian
 from sureclose.services.authority.path import PathReader
 from sureclose.services.authority.registry import Registry
 from sureclose.services.authority.self_report import facts_of
-from sureclose.services.reading import Wiring
 from sureclose.services.supervisor import Supervisor
 from sureclose.services.vitals import AuthorityVitals, Vitals
 
@@ -44,7 +43,7 @@ class Watching:
             facts=self._facts,
             wall=session.clock.now,
         )
-        wiring = Wiring(session.streams, session.wiring.rules, identity.producer(NAME))
+        wiring = session.wiring.of(identity.producer(NAME))
         self._guardian = Guardian(
             session.wire,
             session.keys,

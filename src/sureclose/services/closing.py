@@ -17,14 +17,15 @@ from sureclose.domain.events import Decision, EntryRef
 from sureclose.domain.facts import Admitted, Ended, Sending, Via
 from sureclose.domain.market import OrderReport, Position, Trade
 from sureclose.domain.outcome import OutcomeKind
-from sureclose.domain.planning import planned_id, same_delivery, valid_until
+from sureclose.domain.planning import same_delivery, valid_until, warrantable
 from sureclose.domain.rebuilding import JOURNAL_LOST, orphan_of
 from sureclose.domain.report import report_of
-from sureclose.domain.sameness import CLOCK_DOUBT_MS
+from sureclose.domain.sameness import may_be_told
 from sureclose.domain.words import PositionSide
 from sureclose.fault_points import FaultPoint, reach
 from sureclose.journal.burnt import Burnt
 from sureclose.journal.chain import Chain
+from sureclose.journal.claims import claims_of
 from sureclose.journal.lease import Lease
 from sureclose.journal.verdict import Fenced, Verdict
 from sureclose.services.cancelling import cancel
@@ -32,7 +33,7 @@ from sureclose.services.heard import FILLS_GRACE_S, Heard
 from sureclose.services.lanes import Lane, Lanes
 from sureclose.services.observing import Observer, Read
 from sureclose.services.order_slot import OrderSlot
-from sureclose.services.posting import order_of, post, say_answer, urgency_of
+from sureclose.services.posting import order_of, post, say_answer, say_outcome, urgency_of
 from sureclose.services.tools import Tools
 from sureclose.venue.errors import VenueError
 
@@ -285,22 +286,22 @@ class Closing:
         return event
 
     def _told(self, effect: Read) -> Position | None:
-        """The position as the stream tells it, where it may size the close: all of it, at the first try."""
-        state = self.state
-        if not isinstance(effect, steps.ReadPosition) or not isinstance(state, Waiting) or state.tries:
-            return None
-        if state.progress.attempts or not state.progress.full or self._slot.held:
+        """The position as the stream tells it, where it may size the close."""
+        if (
+            not isinstance(effect, steps.ReadPosition)
+            or not isinstance(self.state, Waiting)
+            or self._slot.held
+        ):
             return None
         decision = self.decision
-        # What may have become of the position of an older wish is looked up.
-        young = self._now() - decision.origin_at <= CLOCK_DOUBT_MS and decision.position_update_time is None
-        return self._tools.venue.told(decision.symbol, decision.position_side) if young else None
+        sizes = may_be_told(self.state.progress, self.state.tries, self._now())
+        return self._tools.venue.told(decision.symbol, decision.position_side) if sizes else None
 
     async def _cancel(self, effect: steps.CancelResting) -> steps.AnyEvent:
         """Cancel, when the log says that this close may, and list what rests then. What fails shows in that list."""
         tools = self._tools
         verdict = await tools.journal.permit(
-            self._chain, self._lease, component=tools.component, warranted_intent=self._warranted_intent
+            self._chain, self._lease, component=tools.component, warranted_intent=warrantable(self.decision)
         )
         if verdict is not Verdict.OK:
             return steps.GateRefused(now=self._now(), reason=verdict.lower())
@@ -342,24 +343,30 @@ class Closing:
             limit_price=effect.limit_price,
         )
         self._listen_for(sending.client_order_id)
-        verdict = await tools.journal.gate(
+        said = await tools.journal.gate(
             self._chain,
             self._lease,
             component=tools.component,
-            warranted_intent=self._warranted_intent,
+            warranted_intent=warrantable(self.decision),
+            intent_id=self.decision.intent_id,
             sending=sending,
         )
+        verdict = said.verdict
         if verdict is Verdict.USED:
             return await self._used(sending.client_order_id)
         if verdict is not Verdict.OK:
-            return await self._refused_at_gate(verdict.lower(), passing=verdict is Verdict.BUSY)
+            return await self._refused_at_gate(
+                verdict.lower(), passing=verdict is Verdict.BUSY, other=said.other
+            )
         return steps.GatePassed(now=self._now(), sending=sending)
 
     async def _adopt(self, effect: steps.Adopt) -> steps.AnyEvent:
         """The order that the log had lost is an attempt of this close from here on."""
         sending = effect.sending
         self._listen_for(sending.client_order_id)
-        verdict = await self._tools.journal.adopt(self._chain, self._lease, sending, effect.facts)
+        verdict = await self._tools.journal.adopt(
+            self._chain, self._lease, sending, effect.facts, intent_id=self.decision.intent_id
+        )
         if verdict is not Verdict.OK:
             return steps.GateRefused(now=self._now(), reason=verdict.lower(), passing=verdict is Verdict.BUSY)
         self._tools.orphans.pop(sending.client_order_id, None)
@@ -377,9 +384,11 @@ class Closing:
         await self._slot.release()
         return steps.Orphaned(now=self._now(), order=found)
 
-    async def _refused_at_gate(self, reason: str, *, passing: bool = False) -> steps.GateRefused:
+    async def _refused_at_gate(
+        self, reason: str, *, passing: bool = False, other: str = ""
+    ) -> steps.AnyEvent:
         await self._slot.release()
-        return steps.GateRefused(now=self._now(), reason=reason, passing=passing)
+        return steps.GateRefused(now=self._now(), reason=reason, passing=passing, other=other)
 
     async def _send(self, sending: Sending) -> steps.AnyEvent:
         assert sending.attempt not in self._sent
@@ -406,17 +415,11 @@ class Closing:
             entries=() if self.judged is None else (self.judged,),
             announce=lambda evidence: tools.announce(report_of(concluded, evidence), decision),
             valid_until=valid_until(decision, tools.policy.max_age),
+            claims=claims_of(concluded),
         )
         self.published = True
         report = report_of(concluded, self._chain.head.hash)
-        log.info(
-            "closed",
-            plan_id=self.plan_id,
-            symbol=decision.symbol,
-            outcome=str(ended.outcome),
-            filled=format(report.filled_qty, "f"),
-            position_after=None if report.position_after is None else format(report.position_after, "f"),
-        )
+        say_outcome(report)
         tools.witness.ended(report)
         return steps.Published(now=self._now(), ended=ended)
 
@@ -432,12 +435,6 @@ class Closing:
     def _lane(self) -> PositionSide:
         """Which other closes of the symbol have to be waited for, as far as is known here. The gate knows for sure."""
         return self.decision.position_side if self._tools.venue.known_dual_side else PositionSide.BOTH
-
-    @property
-    def _warranted_intent(self) -> str:
-        """The intent whose warrant counts for this close: none, when its plan doesn't follow from its own content."""
-        decision = self.decision
-        return decision.intent_id if decision.plan_id == planned_id(decision) else ""
 
     def _now(self) -> int:
         """By the clock that stamped the decision."""

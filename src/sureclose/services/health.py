@@ -13,7 +13,8 @@ import msgspec
 
 from sureclose.domain.events import Decision
 from sureclose.domain.facts import Sending
-from sureclose.domain.outcome import Report
+from sureclose.domain.outcome import OutcomeKind, Report
+from sureclose.domain.planning import SAME_INTENT
 from sureclose.services import checks
 from sureclose.services.checks import Check, CloseVitals, HealthRules, Level, Merit
 from sureclose.services.vitals import Vitals
@@ -86,6 +87,8 @@ class Health:
 
     def ended(self, report: Report) -> None:
         self.elsewhere(report.plan_id)
+        if report.outcome.reason == SAME_INTENT and report.outcome.kind is OutcomeKind.SKIPPED:
+            return  # said twice and closed once: nothing was left undone
         step = self._step()
         if not self._window or self._window[-1][0] != step:
             self._window.append((step, Counter()))

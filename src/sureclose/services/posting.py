@@ -10,6 +10,7 @@ from sureclose.domain import steps
 from sureclose.domain.events import Decision
 from sureclose.domain.facts import Sending, Via
 from sureclose.domain.market import OrderReport, Refusal
+from sureclose.domain.outcome import Report
 from sureclose.services.heard import Heard
 from sureclose.venue.errors import Unanswered
 from sureclose.venue.port import NotSent, ReducingOrder, Urgency, Venue
@@ -105,3 +106,16 @@ def urgency_of(decision: Decision) -> Urgency:
     if decision.action in _PANIC:
         return Urgency.PANIC
     return Urgency.FULL if decision.quantity is None and decision.fraction == 1 else Urgency.PARTIAL
+
+
+def say_outcome(report: Report) -> None:
+    """The line that ends a close."""
+    after = report.position_after
+    log.info(
+        "closed",
+        plan_id=report.plan_id,
+        symbol=report.symbol,
+        outcome=str(report.outcome),
+        filled=format(report.filled_qty, "f"),
+        position_after=None if after is None else format(after, "f"),
+    )

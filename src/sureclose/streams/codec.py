@@ -12,8 +12,10 @@ import msgspec
 from sureclose.domain import actions, ids
 from sureclose.domain.actions import Amount, AmountError, NotClosing, Trades, Unknown, classify_action
 from sureclose.domain.events import Decision, EntryRef, Intent, Plan
+from sureclose.domain.planning import planned_id
 from sureclose.domain.times import CLOCK_TOLERANCE_MS, LONGEST_EXPIRY_MS, latest_meant
 from sureclose.domain.words import AgeSource, Mode, PositionSide, Verdict
+from sureclose.streams.elsewhere import Bar, barred
 from sureclose.streams.encode import HANDOVER, SCHEMA
 from sureclose.streams.fields import (
     ENTRY_ID,
@@ -52,10 +54,20 @@ class NotACloseReason(StrEnum):
     """Whatever else stands on ``trade.intent``: nobody's approval, where approvals are read."""
 
 
+class Barred(msgspec.Struct, frozen=True):
+    """A wish or an approval that is executable for nobody here, by the names it has; empty where it has none."""
+
+    bar: Bar
+    intent_id: str
+    plan_id: str
+    symbol: str
+
+
 class NotAClose(msgspec.Struct, frozen=True):
-    """Understood, and nothing to do."""
+    """Understood, and nothing to do. ``barred`` is what would have been to do elsewhere, or in earnest."""
 
     reason: NotACloseReason
+    barred: Barred | None = None
 
 
 class CodecRules(msgspec.Struct, frozen=True):
@@ -77,8 +89,6 @@ _NOT_A_CLOSE: Final = {
     "ERROR": NotACloseReason.ERROR_VERDICT,
     "HOLD": NotACloseReason.HOLD,
 }
-_DRY_RUN_WORDS: Final = frozenset({"would_execute", "dry_run", "dry-run", "dryrun"})
-_MODES: Final = frozenset(map(str, Mode))
 _AGE_SOURCES: Final = frozenset(map(str, AgeSource))
 _POSITION_SIDES: Final = frozenset(map(str, PositionSide))
 _SCORES: Final = frozenset({"R_net", "kill_score"})
@@ -103,13 +113,47 @@ def decode(
             return NotAClose(NotACloseReason.HANDOVER)
         decision = actions.canonical(entry.text("decision"))
         word = _action_word(stream, entry)
-        reason = _why_not(stream, entry, decision, word, rules)
-        if reason is not None:
-            return NotAClose(reason)
-        _check_layout(stream, entry)
-        return _READERS[stream](_common(stream, ref, entry, word, now_ms), entry)
+        why_not = _why_not(stream, entry, decision, word, rules)
+        if isinstance(why_not, Bar):
+            reason = NotACloseReason(why_not.rule)
+            wished = _wished(entry, decision, rules) if stream is StreamName.APPLY_RESULT else True
+            named = (stream, ref, entry, word, now_ms)
+            return NotAClose(reason, _barred(why_not, *named) if wished else None)
+        if why_not is not None:
+            return NotAClose(why_not)
+        return _read(stream, ref, entry, word, now_ms)
     except DoubtError as doubt:
         return doubt.unreadable
+
+
+def _read(
+    stream: StreamName, ref: EntryRef, entry: Fields, word: str, now_ms: int
+) -> Intent | Plan | Decision:
+    _check_layout(stream, entry)
+    return _READERS[stream](_common(stream, ref, entry, word, now_ms), entry)
+
+
+def _wished(entry: Fields, decision: str, rules: CodecRules) -> bool:
+    """Whether it would be an approval otherwise; where that is in doubt it is none."""
+    try:
+        return _not_approved(entry, decision, rules) is None
+    except DoubtError:
+        return False
+
+
+def _barred(bar: Bar, stream: StreamName, ref: EntryRef, entry: Fields, word: str, now_ms: int) -> Barred:
+    """The names under which somebody may ask for it. The plan of a wish follows from its content."""
+    intent_id, plan_id, symbol = (
+        entry.recorded(name)[:_LONGEST_ID] for name in ("intent_id", "plan_id", "symbol")
+    )
+    if stream in _INTENTS:
+        try:
+            wish = _read(stream, ref, entry, word, now_ms)
+        except DoubtError:
+            plan_id = ""
+        else:
+            plan_id = planned_id(wish)
+    return Barred(bar, intent_id or ids.intent_id_for_entry(ref.stream, ref.entry_id), plan_id, symbol)
 
 
 def decode_handover(ref: EntryRef, fields: RawFields, *, now_ms: int, rules: CodecRules) -> Decoded:
@@ -130,7 +174,7 @@ def decode_handover(ref: EntryRef, fields: RawFields, *, now_ms: int, rules: Cod
 
 def _why_not(
     stream: StreamName, entry: Fields, decision: str, word: str, rules: CodecRules
-) -> NotACloseReason | None:
+) -> NotACloseReason | Bar | None:
     """Why the entry is no close, None when it asks for one. Reads nothing that this question doesn't need."""
     executed = [flag_of(text) for text in entry.every("executed")]
     if True in executed:
@@ -153,53 +197,7 @@ def _why_not(
             return NotACloseReason.ENTRY
     if None in executed:
         raise DoubtError("executed is neither true nor false", "write executed as True or False")
-    return _not_for_us(entry, rules) or (_not_approved(entry, decision, rules) if is_result else None)
-
-
-def _not_for_us(entry: Fields, rules: CodecRules) -> NotACloseReason | None:
-    """Another environment's, or a rehearsal: executable for nobody here."""
-    modes = {mode for text in entry.every("mode") if (mode := text.strip().lower())}
-    if modes & _DRY_RUN_WORDS:
-        return NotACloseReason.DRY_RUN
-    if not modes <= _MODES:
-        raise DoubtError(
-            f"mode is {shown(min(modes - _MODES))}, which is no environment",
-            "write mode as paper, demo or live",
-        )
-    if modes - {rules.mode}:
-        return NotACloseReason.OTHER_MODE
-    rehearsed = [flag_of(text) for text in entry.every("dry_run", "dryRun", "is_dry_run")]
-    if not entry.text("executed"):
-        rehearsed += [flag_of(text) for text in entry.every("would_execute")]
-    if (
-        True in rehearsed
-        or any(text.strip().lower() in _DRY_RUN_WORDS for text in entry.loose("status", "details"))
-        or any(_rehearses(entry.structure(name)) for name in ("steps", "steps_results"))
-    ):
-        return NotACloseReason.DRY_RUN
-    if None in rehearsed:
-        raise DoubtError(
-            "the flag of a dry run is neither true nor false",
-            "write dry_run and would_execute as True or False",
-        )
-    return None
-
-
-def _rehearses(steps: Any) -> bool:
-    """Whether anything in the steps says that it only would be done."""
-    waiting = [steps]
-    while waiting:
-        found = waiting.pop()
-        if isinstance(found, dict):
-            flags = [found.get(word) for word in _DRY_RUN_WORDS]
-            if any(flag_of(flag) for flag in flags if isinstance(flag, str)):
-                return True
-            waiting += found.values()
-        elif isinstance(found, list):
-            waiting += found
-        elif isinstance(found, str) and any(word in found.lower() for word in _DRY_RUN_WORDS):
-            return True
-    return False
+    return barred(entry, rules.mode) or (_not_approved(entry, decision, rules) if is_result else None)
 
 
 def _not_approved(entry: Fields, decision: str, rules: CodecRules) -> NotACloseReason | None:

@@ -8,7 +8,7 @@ import msgspec
 from sureclose.domain.actions import Trades, classify_action
 from sureclose.domain.events import Decision, EntryRef, Intent, Plan, Wish
 from sureclose.domain.ids import plain
-from sureclose.domain.outcome import Report
+from sureclose.domain.outcome import Outcome, Report
 from sureclose.domain.times import iso_ms
 from sureclose.domain.words import Mode, Verdict
 
@@ -112,13 +112,18 @@ def encode_report(
         fields |= {
             "reason": outcome.reason,
             "code": "" if outcome.code is None else str(outcome.code),
-            "veto": "" if report.executed else outcome.reason,
+            "veto": "" if report.executed else _vetoed(outcome),
         }
     return fields | _said(
         cause=" ".join(map(str, cause)),
         cancelled=",".join(report.cancelled),
         left="unknown" if report.unlisted else ",".join(report.left),
     )
+
+
+def _vetoed(outcome: Outcome) -> str:
+    """What stopped it: a word, or the rule with its threshold and the value seen."""
+    return outcome.reason if outcome.veto is None else msgspec.json.encode(outcome.veto).decode()
 
 
 def stamp(producer: Producer, created_at_ms: int, mode: Mode | None) -> dict[str, str]:

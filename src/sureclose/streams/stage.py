@@ -274,7 +274,7 @@ class Stage:
 
     async def _end(self, ending: list[tuple[Entry, Emit | Drop | Dead]]) -> list[bool]:
         """Which of them we ended. Where nothing comes of any, one XACK does for all, and only its sum is known."""
-        if all(isinstance(verdict, Drop) for _, verdict in ending):
+        if all(isinstance(verdict, Drop) and not verdict.told for _, verdict in ending):
             ids = [entry.ref.entry_id for entry, _ in ending]
             count = await acknowledge(self._wire, self._source, self._group, ids)
             return [number < count for number in range(len(ids))]
@@ -295,7 +295,9 @@ class Stage:
         match verdict:
             case Emit(events=events):
                 return events
-            case Drop() | Keep():
+            case Drop(told=told):
+                return told
+            case Keep():
                 return ()
             case Dead(why=why):
                 letter = dead_letter(entry.ref, entry.fields, why, self._producer, self._clock.now())

@@ -14,9 +14,13 @@ class Emit(msgspec.Struct, frozen=True):
 
 
 class Drop(msgspec.Struct, frozen=True):
-    """Nothing comes of it, and that is right: acknowledged, and counted by its reason."""
+    """Nothing comes of it, and that is right: acknowledged, and counted by its reason.
+
+    ``told`` is the record of a wish that was refused, published with the acknowledgement.
+    """
 
     reason: str
+    told: tuple[Event, ...] = ()
 
 
 class Dead(msgspec.Struct, frozen=True):

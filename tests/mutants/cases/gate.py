@@ -14,7 +14,7 @@ MUTANTS: Final = (
         name="passes the gate without a durable SENDING",
         rule="I1",
         file="journal/scripts/gate.lua",
-        old="record(KEYS[1], KEYS[2], ARGV[4], 10)\n",
+        old="record(KEYS[1], KEYS[2], ARGV[4], 12)\n",
         new="",
         tests=(_GATE + "test_what_passes_is_durable_and_in_flight",),
     ),
@@ -94,7 +94,7 @@ MUTANTS: Final = (
     Mutant(
         name="accepts a warrant's ids on a decision of another amount",
         rule="I6",
-        file="services/closing.py",
+        file="domain/planning.py",
         old='return decision.intent_id if decision.plan_id == planned_id(decision) else ""',
         new="return decision.intent_id",
         tests=(_CLOSING + "test_a_warrant_does_not_count_for_a_decision_of_another_amount",),
@@ -106,6 +106,34 @@ MUTANTS: Final = (
         old="if flight and flight ~= ARGV[4] then",
         new="if flight and flight == '' then",
         tests=(_GATE + "test_a_warrant_does_not_open_an_occupied_flight",),
+    ),
+    Mutant(
+        name="sends a second plan of an intent",
+        rule="3",
+        file="journal/scripts/gate.lua",
+        old="if other and other ~= ARGV[4] then",
+        new="if other and other == '' then",
+        tests=(
+            "tests/journal/test_claims.py::test_the_first_plan_of_an_intent_passes_and_another_is_told_which_it_was",
+        ),
+    ),
+    Mutant(
+        name="gives an intent back although something was executed",
+        rule="3",
+        file="journal/scripts/publish.lua",
+        old="  if ARGV[5] == 'SKIPPED' then\n    give_back(",
+        new="  if ARGV[5] ~= 'PARKED' then\n    give_back(",
+        tests=("tests/services/test_one_intent.py::test_half_in_three_spellings_at_once_is_one_order",),
+    ),
+    Mutant(
+        name="keeps the intent of a plan of which nothing came",
+        rule="L1",
+        file="journal/scripts/publish.lua",
+        old="  if ARGV[5] == 'SKIPPED' then\n    give_back(",
+        new="  if ARGV[5] == 'PARKED' then\n    give_back(",
+        tests=(
+            "tests/services/test_one_intent.py::test_what_came_of_nothing_leaves_the_intent_to_another_spelling",
+        ),
     ),
     Mutant(
         name="flies one symbol at a time for all sides of hedge mode",
@@ -171,8 +199,8 @@ MUTANTS: Final = (
         name="checks after the first write",
         rule="3",
         file="journal/scripts/gate.lua",
-        old="must_be(KEYS[3], 'zset')\nmust_be(KEYS[10], 'zset')\nrecord(KEYS[1], KEYS[2], ARGV[4], 10)\n",
-        new="record(KEYS[1], KEYS[2], ARGV[4], 10)\nmust_be(KEYS[3], 'zset')\nmust_be(KEYS[10], 'zset')\n",
+        old="must_be(KEYS[3], 'zset')\nmust_be(KEYS[10], 'zset')\nrecord(KEYS[1], KEYS[2], ARGV[4], 12)\n",
+        new="record(KEYS[1], KEYS[2], ARGV[4], 12)\nmust_be(KEYS[3], 'zset')\nmust_be(KEYS[10], 'zset')\n",
         tests=(_GATE + "test_a_key_of_the_wrong_type_is_refused_before_the_first_write",),
     ),
     Mutant(

@@ -130,9 +130,9 @@ MUTANTS: Final = (
     Mutant(
         name="sizes a part by the stream's word",
         rule="2",
-        file="services/closing.py",
-        old="if state.progress.attempts or not state.progress.full or self._slot.held:",
-        new="if state.progress.attempts or self._slot.held:",
+        file="domain/sameness.py",
+        old="not progress.attempts and progress.full and young",
+        new="not progress.attempts and young",
         tests=("tests/services/test_closing.py::test_the_streams_word_sizes_all_of_a_position_and_no_part",),
     ),
     Mutant(

@@ -24,6 +24,7 @@ from sureclose.journal.checking.findings import (
     unclear,
 )
 from sureclose.journal.checking.rules_flight import Flights
+from sureclose.journal.checking.rules_intent import Intents
 from sureclose.journal.checking.stored import DONE, Published, Results, Shelved, Stored, Unreadable
 
 NO_BOOKS: Final = "not checked: give --trades"
@@ -90,6 +91,7 @@ class Examination:
         self._complete = complete
         self._tally = Tally()
         self._flights = Flights()
+        self._intents = Intents()
         self._endings: list[_Ending] = []
         self._results: Results | None = None
         self._outcomes = _Outcomes()
@@ -120,6 +122,7 @@ class Examination:
         self._tally.add(rules_close.executed_is_confirmed(case))
         self._tally.add(rules_close.one_effect(case))
         self._flights.add(case)
+        self._intents.add(case)
         self._endings += _endings(case)
         if self._results is not None:
             self._forget(self._results)
@@ -170,6 +173,7 @@ class Examination:
     def report(self) -> Report:
         """What was found."""
         self._tally.add(self._flights.judge())
+        self._tally.add(self._intents.judge())
         self._tally.add(_published(self._endings, None))
         if self._long_ago:
             what = f"{self._long_ago} outcomes of segments were published longer ago than execution.result goes back"

@@ -22,6 +22,7 @@ class Rule(StrEnum):
     I7 = "I7"
     I9 = "I9"
     ONE_EFFECT = "one effect"
+    INTENT = "one intent"
 
 
 class Against(StrEnum):
@@ -43,6 +44,7 @@ MEANINGS: Final[dict[tuple[Rule, Against], str]] = {
     (Rule.I6, Against.JOURNAL): "each attempt follows an approved, unexpired CLOSE",
     (Rule.I7, Against.JOURNAL): "what is called executed has fills that add up and a later position read",
     (Rule.ONE_EFFECT, Against.JOURNAL): "the recorded fills of a plan are no more than its target",
+    (Rule.INTENT, Against.JOURNAL): "of the plans of an intent one was sent for a position",
     (Rule.I1, Against.EXCHANGE): "each order of ours is its SENDING record's, accepted inside its window",
     (
         Rule.I2,

@@ -45,6 +45,7 @@ RULES: Final[tuple[frozenset[Key], ...]] = (
             (Rule.I9, _E),
             (Rule.ONE_EFFECT, _J),
             (Rule.ONE_EFFECT, _E),
+            (Rule.INTENT, _J),
         }
     ),
     frozenset({(Rule.I5, _J), (Rule.I5, _E)}),

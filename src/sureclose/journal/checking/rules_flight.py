@@ -56,7 +56,7 @@ class Flights:
                 closed_until=sending.deadline if attempt.settled is None else 0,
             )
             where = f"{position.symbol} {position.position_side} {case.account}"
-            row = where, _sortable(since), msgspec.json.encode(flight)
+            row = where, sortable(since), msgspec.json.encode(flight)
             self._kept.execute("INSERT INTO flights VALUES (?, ?, ?)", row)
 
     def judge(self) -> Iterator[Finding]:
@@ -78,7 +78,7 @@ class Flights:
                 under_way.append(flight)
 
 
-def _sortable(place: Place) -> str:
+def sortable(place: Place) -> str:
     """As text in the same order; parts of an entry id have up to twenty digits."""
     return f"{place[0]:020d}-{place[1]:020d}"
 

@@ -92,6 +92,32 @@ local function used_up(head, now_key, before_key, field)
   end
 end
 
+-- The plan by which an intent was sent at a position, or nil. A claim stands under its field in one of three buckets, of
+-- this generation, of the one before and of the one after, that begin at KEYS[first].
+local function claimed(first, field)
+  for index = first, first + 2 do
+    local plan_id = redis.call('HGET', KEYS[index], field)
+    if plan_id then
+      return plan_id
+    end
+  end
+end
+
+-- Gives the intent to the plan, for as long as a claim is known from now.
+local function claim(first, field, plan_id, ttl)
+  redis.call('HSET', KEYS[first], field, plan_id)
+  redis.call('PEXPIRE', KEYS[first], ttl)
+end
+
+-- Takes it from the plan, if it has it.
+local function give_back(first, field, plan_id)
+  for index = first, first + 2 do
+    if redis.call('HGET', KEYS[index], field) == plan_id then
+      redis.call('HDEL', KEYS[index], field)
+    end
+  end
+end
+
 local function must_be(key, kind)
   local found = redis.call('TYPE', key).ok
   if found ~= 'none' and found ~= kind then

@@ -1,7 +1,7 @@
 -- KEYS: close, journal, open, lease, flights, grant, freeze, warrant, order, finished, used-up ids now and before, log,
--- orphans, the safety controller's arming and its right to this close.
--- ARGV: owner, epoch, head, plan id, time, attempt, component, position side, retention in ms, records (the last of them
--- is SENDING), client order id, field of the id, what is known of the log.
+-- orphans, the safety controller's arming and its right to this close, the three buckets of the intent's claim.
+-- ARGV: owner, epoch, head, plan id, time, attempt, component, position side, retention in ms, field of the
+-- claim and how long it is known in ms, records (the last of them is SENDING), client order id, field of the id, what is known of the log.
 local refused = lost(KEYS[13])
   or fenced(KEYS[4], ARGV[1], ARGV[2])
   or moved_on(KEYS[1], ARGV[3])
@@ -27,13 +27,22 @@ local flight = redis.call('HGET', KEYS[5], ARGV[8])
 if flight and flight ~= ARGV[4] then
   return { 'BUSY', flight }
 end
+for index = 17, 19 do
+  must_be(KEYS[index], 'hash')
+end
+-- Behind the flight: until another plan of the intent has its outcome, it may still give the intent back.
+local other = claimed(17, ARGV[10])
+if other and other ~= ARGV[4] then
+  return { 'SAME_INTENT', other }
+end
 must_be(KEYS[1], 'hash')
 must_be(KEYS[2], 'stream')
 must_be(KEYS[3], 'zset')
 must_be(KEYS[10], 'zset')
-record(KEYS[1], KEYS[2], ARGV[4], 10)
+record(KEYS[1], KEYS[2], ARGV[4], 12)
 opened(KEYS[1], KEYS[3], KEYS[10], ARGV[4], ARGV[5])
 redis.call('HSET', KEYS[1], 'attempt', ARGV[6])
 redis.call('HSET', KEYS[5], ARGV[8], ARGV[4])
 redis.call('SET', KEYS[9], ARGV[4], 'PX', ARGV[9])
+claim(17, ARGV[10], ARGV[4], ARGV[11])
 return written(KEYS[13])

@@ -1,8 +1,8 @@
--- KEYS: close, journal, open, lease, flights, parked, entry stream, finished, used-up ids now and before, log, then the
--- stream of each event.
+-- KEYS: close, journal, open, lease, flights, parked, entry stream, finished, used-up ids now and before, log, then
+-- the three buckets of each claim on the intent, then the stream of each event.
 -- ARGV: owner, epoch, head, plan id, state, retention in ms, group, records, entry ids (a count, then each), events (for
--- each key from the twelfth on: a count of fields and values, then each), until when the decision is valid, field of the id, the
--- time, what is known of the log.
+-- each of their keys: a count of fields and values, then each), the fields of the claims, how long they are known in ms, their
+-- count, until when the decision is valid, field of the id, the time, what is known of the log.
 local refused = lost(KEYS[11])
   or fenced(KEYS[4], ARGV[1], ARGV[2])
   or moved_on(KEYS[1], ARGV[3])
@@ -26,13 +26,18 @@ for index = at + 1, behind - 1 do
     error({ err = 'ERR Invalid stream ID ' .. ARGV[index] })
   end
 end
-check_events(12, behind)
+local claims = tonumber(ARGV[#ARGV - 4])
+local events = 12 + 3 * claims
+for index = 12, events - 1 do
+  must_be(KEYS[index], 'hash')
+end
+check_events(events, behind)
 -- First of the writes, for it can fail; in parts, for Lua passes only so many arguments.
 for first = 1, entries, 1000 do
   redis.call('XACK', KEYS[7], ARGV[7], unpack(ARGV, at + first, at + math.min(first + 999, entries)))
 end
 record(KEYS[1], KEYS[2], ARGV[4], 8)
-add_events(12, behind)
+add_events(events, behind)
 redis.call('HSET', KEYS[1], 'state', ARGV[5])
 redis.call('ZREM', KEYS[3], ARGV[4])
 if ARGV[5] == 'PARKED' then
@@ -41,6 +46,15 @@ if ARGV[5] == 'PARKED' then
 else
   local now, valid_until = tonumber(ARGV[#ARGV - 1]), tonumber(ARGV[#ARGV - 3])
   finished(KEYS[1], KEYS[8], ARGV[4], ARGV[5], now, tonumber(ARGV[6]), valid_until)
+end
+for index = 1, claims do
+  local first, field = 9 + 3 * index, ARGV[#ARGV - 6 - claims + index]
+  -- A skip executed nothing, so another plan of the intent may go. After all else none may, whether an order was sent or not.
+  if ARGV[5] == 'SKIPPED' then
+    give_back(first, field, ARGV[4])
+  elseif (claimed(first, field) or ARGV[4]) == ARGV[4] then
+    claim(first, field, ARGV[4], ARGV[#ARGV - 5])
+  end
 end
 local flights = redis.call('HGETALL', KEYS[5])
 for index = 1, #flights, 2 do
