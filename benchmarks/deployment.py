@@ -91,6 +91,13 @@ class Process:
             raise NotUp(f"{self.name} did not start: {self.told[-800:]}")
         return line
 
+    async def everything(self, given: bytes) -> bytes:
+        """Hand it ``given``, and wait for its end and all its output."""
+        output, _ = await self._child.communicate(given)
+        if self._child.returncode:
+            raise NotUp(f"{self.name} failed: {self.told[-800:]}")
+        return output
+
     async def says(self, text: str) -> None:
         """Wait until the text stands in its log."""
         try:
@@ -101,6 +108,10 @@ class Process:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise NotUp(f"{self.name} never said {text!r}: {self.told[-800:]}") from None
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
 
     @property
     def cpu_seconds(self) -> float:

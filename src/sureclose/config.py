@@ -23,6 +23,12 @@ from sureclose.services.settings import (
     JournalSettings,
     StreamSettings,
 )
+from sureclose.services.settings_hooks import (
+    HookSettings,
+    SecretFileUnreadable,
+    check_hooks,
+    secret_of_file,
+)
 from sureclose.streams.address import masked
 from sureclose.streams.connection import LogSettings
 from sureclose.streams.names import StreamName
@@ -67,12 +73,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     authority: AuthoritySettings = AuthoritySettings()
     journal: JournalSettings = JournalSettings()
     http: HttpSettings = HttpSettings()
+    hooks: dict[str, HookSettings] = {}
     alerts: AlertSettings = AlertSettings()
     compat: CompatSettings = CompatSettings()
     data: DataSettings = DataSettings()
     paper: PaperOptions = PaperOptions()
 
     def __post_init__(self) -> None:
+        check_hooks(self.hooks)
         hands_over = self.harvest_brain.executor is HarvestExecutor.EXECUTION_SERVICE
         if hands_over and self.streams.intents is StreamName.TRADE_INTENT:
             raise ValueError(
@@ -101,8 +109,9 @@ def load(files: Sequence[Path] = (), environment: Mapping[str, str] | None = Non
         _merge(merged, _read(file))
     _merge(merged, _from_environment(environment))
     try:
+        _read_secrets(merged.get("hooks"))
         return msgspec.convert(merged, Config, strict=False)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, SecretFileUnreadable) as error:
         raise ConfigError(f"{error}; `sureclose new-config` shows every key and its default") from None
 
 
@@ -139,6 +148,10 @@ def shown(config: Config) -> dict[str, Any]:
     for section, key in (("http", "token"), ("alerts", "webhook_url")):
         if plain[section][key]:
             plain[section][key] = MASK
+    for token in plain["http"]["tokens"]:
+        token["sha256"] = MASK
+    for hook in plain["hooks"].values():
+        hook["secret"] = MASK
     return plain
 
 
@@ -174,11 +187,22 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         name = variable.removesuffix("_FILE")
         if not variable.startswith(ENVIRONMENT_PREFIX) or name in _SECRETS.values():
             continue
-        section, separator, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
-        if not separator or not section or not key:
+        *sections, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        if not sections or not all((*sections, key)):
             raise ConfigError(f"{variable} is not of the form {ENVIRONMENT_PREFIX}SECTION__KEY")
-        found.setdefault(section, {})[key] = _value(text)
+        value: Any = _value(text)
+        for name in reversed((*sections, key)):
+            value = {name: value}
+        _merge(found, value)
     return found
+
+
+def _read_secrets(hooks: Any) -> None:
+    """Fill in the secrets of hooks that stand in files of their own."""
+    for name, hook in hooks.items() if isinstance(hooks, dict) else ():
+        file = hook.get("secret_file") if isinstance(hook, dict) else None
+        if isinstance(file, str) and file and not hook.get("secret"):
+            hook["secret"] = secret_of_file(name, file)
 
 
 def _value(text: str) -> Any:

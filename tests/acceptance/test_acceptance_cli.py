@@ -66,6 +66,8 @@ COMMANDS: Final = (
     "unfreeze",
     "safety",
     "backlog",
+    "token",
+    "hooks",
     "doctor",
     "new-config",
     "show-config",

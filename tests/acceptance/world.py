@@ -670,6 +670,10 @@ class Producer:
         [[_, entries]] = await self._client.xreadgroup(group, consumer, {self.prefix + stream: ">"}, count=1)
         await self._client.xack(self.prefix + stream, group, *(entry_id for entry_id, _ in entries))
 
+    async def forget(self, key: str) -> None:
+        """A key has lived out its time."""
+        await self._client.delete(self.prefix + key)
+
     async def trim(self, stream: str, length: int) -> None:
         await self._client.xtrim(self.prefix + stream, maxlen=length, approximate=False)
 

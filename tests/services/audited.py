@@ -50,6 +50,7 @@ class Audit:
             keeping=unused,
             http=unused,
             http_port_is_default=True,
+            hooks={},
             alerts=unused,
             venue_settings=cast("Any", SimpleNamespace(environment=Mode.PAPER)),
             credentials=unused,

@@ -220,6 +220,20 @@ async def test_no_request_makes_it_fail_or_hang(address: str, request_bytes: byt
     assert (await get(f"{address}/ping"))[0] == 200
 
 
+async def test_bytes_that_are_no_http_leave_nothing_of_themselves_in_the_log(
+    address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, _, port = address.removeprefix("http://").partition(":")
+    with capture_logs() as logs:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /ping HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer se\x00cret\r\n\r\n")
+        assert b" 400 " in await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+    assert logs == [{"event": "http_not_understood", "kind": "BadHttpMessage", "log_level": "debug"}]
+    assert caplog.text == ""
+
+
 async def test_a_port_in_use_is_named_with_what_to_do(address: str) -> None:
     taken = int(address.rpartition(":")[2])
     with pytest.raises(HttpAddressTaken) as caught:

@@ -35,9 +35,10 @@ _REMARKS: Final = {
     "authority.absence_s": "seconds without a valid lease after which the account is frozen",
     "authority.map_file": "the authority map document, rewritten by each audit that passes",
     "journal": "how long finished closes stay in the log before they go to data.dir/segments, and how long streams get",
-    "http": "/ping /health /ready /metrics",
+    "http": "/ping /health /ready /metrics, and /v1 for closes. `sureclose token new NAME` makes [[http.tokens]], which go last here.",
     "http.port": "0 takes a free one and prints it",
-    "http.token": "for what moves money over HTTP, which nothing does yet",
+    "http.token": "of a machine that may do everything; better are tokens with a name and scopes",
+    "hooks": "Who may post alerts to /v1/hooks/NAME, each in a table of its own: docs/webhooks.md.",
     "alerts": "Where alarms go.",
     "compat": "What older producers mean.",
     "compat.execute_is_approval": "whether decision=EXECUTE approves a close",
@@ -45,6 +46,20 @@ _REMARKS: Final = {
     "paper": "The paper exchange that run and prove start when venue.base_url is empty.",
     "paper.positions": 'e.g. ["ETHUSDT=0.5@2400"]; only a fresh data folder takes them',
 }
+_EXAMPLES: Final = {
+    "hooks": (
+        "[hooks.tradingview]",
+        'secret_in = "body:secret"           # SURECLOSE__HOOKS__TRADINGVIEW__SECRET says it; or query:NAME, header:NAME, hmac-sha256:HEADER',
+        'symbol = "$.ticker"                 # a text that begins with $ is a place in the alert',
+        'fraction = "$.fraction"             # or quantity; neither closes all of the position',
+        'timestamp = "$.time"                # one older than max_age_s = 60 is a replay',
+        'identity = ["$.ticker", "$.time"]   # what makes two alerts one; without it, all that they say',
+        'when = [{ path = "$.action", accept = ["close"] }]',
+        "[hooks.tradingview.symbols]",
+        '"BINANCE:ETHUSDT.P" = "ETHUSDT"',
+    )
+}
+"""Of sections that are empty until somebody fills them."""
 _ALWAYS: Final = frozenset(key for key in _REMARKS if "." in key)
 """Keys that stand in the file; the others stand there as comments."""
 
@@ -63,12 +78,18 @@ def template() -> str:
                 lines.append(f"{line:<40} # {_REMARKS[name]}" if name in _REMARKS else line)
             else:
                 lines.append(f"# {line}")
+        lines += [f"# {line}" for line in _EXAMPLES.get(section, ())]
     return "\n".join(lines) + "\n"
 
 
 def _toml(value: Any) -> str:
-    """The values of a configuration are texts, numbers, booleans and lists of texts: JSON writes them as TOML does."""
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+    """Texts, numbers, booleans and lists of texts JSON writes as TOML does; tables in a line have their own form."""
+    if isinstance(value, dict):
+        inner = ", ".join(f"{json.dumps(key)} = {_toml(one)}" for key, one in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value)
 
 
 @click.command("new-config")
@@ -106,6 +127,8 @@ def show_config(options: Options, *, as_json: bool) -> None:
         if as_json:
             exits.print_json(shown)
             return Exit.DONE
+        for name, hook in shown.pop("hooks").items():
+            shown[f"hooks.{name}"] = hook
         for section, values in shown.items():
             click.echo(f"[{section}]")
             for key, value in values.items():

@@ -27,6 +27,8 @@ _COMMANDS: Final = {
     "freeze": "sureclose.cli.freezing:freeze",
     "unfreeze": "sureclose.cli.freezing:unfreeze",
     "backlog": "sureclose.cli.backlog:backlog",
+    "token": "sureclose.cli.token:token",
+    "hooks": "sureclose.cli.hooks:hooks",
     "doctor": "sureclose.cli.doctor:doctor",
     "new-config": "sureclose.cli.configuring:new_config",
     "show-config": "sureclose.cli.configuring:show_config",

@@ -94,6 +94,7 @@ async def opened(
             keeping=config.journal,
             http=config.http,
             http_port_is_default=http_port_is_default(options),
+            hooks=config.hooks,
             alerts=config.alerts,
             venue_settings=settings,
             credentials=keys,

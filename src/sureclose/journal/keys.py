@@ -166,6 +166,10 @@ class Keys(msgspec.Struct, frozen=True):
         """Hash of a wish that came through a door: what was asked for, by whom, and the entry that says so."""
         return self._key(f"asked:{intent_id}")
 
+    def idempotency(self, name: str) -> str:
+        """The request that an Idempotency-Key belongs to."""
+        return self._key(f"idempotency:{name}")
+
     @property
     def refused(self) -> str:
         """Stream of the wishes that were refused before they became a close."""

@@ -9,6 +9,7 @@ import msgspec
 from sureclose.domain.actions import ALL, CLOSE, PARTIAL_CLOSE
 from sureclose.domain.events import EntryRef, Intent
 from sureclose.domain.planning import planned_id
+from sureclose.domain.times import LONGEST_EXPIRY_MS
 from sureclose.domain.words import AgeSource, PositionSide
 from sureclose.journal import asking, lease
 from sureclose.journal.asking import Record, Saying, Warrant, Word
@@ -103,7 +104,7 @@ async def ask_to_close(session: Session, request: CloseRequest) -> Asked:
     Raises ``Refused`` for what nobody could execute, ``Conflict`` when something else was asked for under this id.
     """
     now = session.clock.now()
-    intent = _checked(session, request, now)
+    intent = checked(session, request, now)
     assert intent.expires_at is not None
     plan_id = planned_id(intent)
     producer = session.wiring.producer
@@ -140,13 +141,18 @@ async def ask_to_close(session: Session, request: CloseRequest) -> Asked:
     return Asked(intent.intent_id, word, known)
 
 
-def _checked(session: Session, request: CloseRequest, now: int) -> Intent:
-    """The intent as the pipeline will read it: what its codec refuses is refused here, for the same reason."""
+def checked(session: Session, request: CloseRequest, now: int) -> Intent:
+    """The intent as the pipeline will read it: what its codec refuses is refused here, for the same reason.
+
+    Raises ``Refused``.
+    """
     expires_at = now + VALID_MS if request.expires_at is None else request.expires_at
     if expires_at <= now:
         raise Refused(
             "expired", "ask with an expires_at that is ahead", f"expires_at was {now - expires_at} ms ago"
         )
+    if expires_at > now + LONGEST_EXPIRY_MS:
+        raise Refused("absurd", "let it expire within 24 hours", "expires_at is more than a day ahead")
     if not request.intent_id:
         raise Refused("absurd", "name the wish, or leave the name out", "intent_id is empty")
     for amount in (request.fraction, request.quantity):

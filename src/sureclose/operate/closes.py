@@ -183,11 +183,16 @@ async def _planned(session: Session, wanted: str) -> Record | None:
     return None
 
 
-async def _unread(session: Session, wanted: str, record: Record) -> CloseView:
-    """A wish that no executor has taken in: on its way, or stopped on it."""
-    view = _asked(
+def received(wanted: str, record: Record) -> CloseView:
+    """A wish of which nothing is known but that it is in the log."""
+    return _asked(
         CloseView(id=wanted, plan_id=record.plan_id, state=CloseState.RECEIVED, final=False), record
     )
+
+
+async def _unread(session: Session, wanted: str, record: Record) -> CloseView:
+    """A wish that no executor has taken in: on its way, or stopped on it."""
+    view = received(wanted, record)
     since = max(record.at, record.warrant_at)
     async for fields in _since(session, StreamName.APPLY_RESULT, since):
         if fields.get("plan_id") == record.plan_id and "outcome" not in fields:

@@ -28,16 +28,16 @@ _ABOUT: Final = (b"plan_id", b"intent_id", b"id", b"entry_id")
 
 
 class Follower:
-    """Reads results, dead letters, refusals and the journal from now on. To be supervised; nothing is owed to who waits.
+    """Reads results, dead letters, refusals and the journal while somebody waits. To be supervised; nothing is owed to who waits.
 
-    While the log does not answer everybody is woken now and then: a look tells them what is wrong.
+    Whoever comes first is woken once it reads, so that nothing falls between his look and its first read. While the log does not answer everybody is woken now and then: a look tells them what is wrong.
     """
 
     def __init__(self, session: Session, block_ms: int | None = None) -> None:
         self._session = session
         self._block_ms = block_ms or session.log.settings.block_ms
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
-        self._reads = asyncio.Event()
+        self._wanted = asyncio.Event()
 
     @contextmanager
     def waiting(self, *names: str) -> Iterator[asyncio.Event]:
@@ -48,6 +48,7 @@ class Follower:
         event = asyncio.Event()
         for name in names:
             self._waiting[name].add(event)
+        self._wanted.set()
         try:
             yield event
         finally:
@@ -55,19 +56,20 @@ class Follower:
                 self._waiting[name].discard(event)
                 if not self._waiting[name]:
                     del self._waiting[name]
+            if not self._waiting:
+                self._wanted.clear()
 
     @property
     def size(self) -> int:
         """How many names are waited for."""
         return len(self._waiting)
 
-    async def ready(self) -> None:
-        """Until it is known where in the streams it stands: what is said after that is heard."""
-        await self._reads.wait()
-
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``."""
         while not stop.is_set():
+            await _either(self._wanted, stop)
+            if stop.is_set():
+                return
             try:
                 await self._follow(stop)
             except (RedisError, OSError) as error:
@@ -81,9 +83,8 @@ class Follower:
         async with session.log.reader() as client:
             wire: Wire = client
             since = {stream: await _last_id(wire, stream) for stream in streams}
-            self._reads.set()
             self._wake_all()
-            while not stop.is_set():
+            while self._waiting and not stop.is_set():
                 reply = await wire.execute_command(
                     b"XREAD",
                     b"COUNT",
@@ -118,7 +119,6 @@ async def follower(session: Session) -> AsyncIterator[Follower]:
     found = Follower(session, block_ms=COMMAND_BLOCK_MS)
     running = asyncio.create_task(found.run(stop), name="following")
     try:
-        await found.ready()
         yield found
     finally:
         stop.set()
@@ -166,6 +166,16 @@ async def follow_all(
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+
+
+async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
+    """Until one of the two is set."""
+    waits = [asyncio.create_task(event.wait()) for event in (one, other)]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 async def _last_id(wire: Wire, stream: str) -> str:

@@ -8,6 +8,8 @@ import structlog
 from redis.exceptions import RedisError
 
 from sureclose.domain.words import Mode
+from sureclose.operate.api.door import Door
+from sureclose.operate.api.hooks import HookDoor
 from sureclose.operate.executing import Executors
 from sureclose.operate.handing import handing_over
 from sureclose.operate.safety_role import SafetyRole
@@ -100,6 +102,9 @@ class Process:
         names = stages_of(roles, session.streams, session.harvest_brain)
         self._metrics = Metrics(self.vitals, session.monotonic, stages=names)
         self._health = Health(session.monotonic, stages=names)
+        self._door = Door(session)
+        self._hooks = HookDoor(session)
+        self._metrics.registry.register(self._hooks.counts)
 
     async def run(self) -> int:
         session = self._session
@@ -107,10 +112,14 @@ class Process:
         await self._say_misplaced()
         server = HttpServer(
             session.http,
-            observation(
-                lambda: self._health.report(self.vitals()),
-                lambda: self._health.ready(self.vitals()),
-                self._metrics.exposition,
+            (
+                *observation(
+                    lambda: self._health.report(self.vitals()),
+                    lambda: self._health.ready(self.vitals()),
+                    self._metrics.exposition,
+                ),
+                *self._door.routes(),
+                *self._hooks.routes(),
             ),
             port_is_default=session.http_port_is_default,
         )
@@ -134,6 +143,7 @@ class Process:
         self._supervisor.spawn("log clock", session.clock.keep(session.wire, self._stop))
         self._supervisor.spawn("heartbeat", heartbeat.run(self._stop))
         self._supervisor.spawn("watchdog", notifier.feed(lambda: self._supervisor.alive, self._stop))
+        self._supervisor.spawn("door", self._door.run(self._stop))
         self._watching.spawn(self._supervisor, self._stop)
         if session.host.needed:
             self._supervisor.spawn("host", session.host.keep(self._stop))

@@ -1,6 +1,6 @@
 """What an operator's command works with: the log, the account's journal, the venue."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,7 @@ from sureclose.services.settings import (
     JournalSettings,
     StreamSettings,
 )
+from sureclose.services.settings_hooks import HookSettings
 from sureclose.streams.clock import LogClock
 from sureclose.streams.connection import Log
 from sureclose.streams.wire import Wire
@@ -43,6 +44,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     http: HttpSettings
     http_port_is_default: bool
     """Nobody chose the port, so another will do where it is taken."""
+    hooks: Mapping[str, HookSettings]
     alerts: AlertSettings
     venue_settings: VenueSettings
     credentials: Credentials

@@ -5,13 +5,15 @@ No request ends in a 500, and none hangs: what a handler can't answer in its tim
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable, Iterable
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 import structlog
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from sureclose.services.health import HealthReport, Status
 from sureclose.services.metrics import CONTENT_TYPE
@@ -23,6 +25,7 @@ TIMEOUT_S: Final = 5.0
 _IDLE_S: Final = 30.0
 _SHUTDOWN_S: Final = 1.0
 """How long an open connection may hold up the end of the process."""
+_RETRY: Final = {"Retry-After": "1"}
 _NOT_CACHED: Final = {"Cache-Control": "no-store"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -51,12 +54,12 @@ class HttpAddressUnusable(HttpProblem):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One line of the table. ``timeout_s`` is after what time a request is answered with 503."""
+    """One line of the table. ``timeout_s`` is after what time a request is answered with 503; ``None`` where the handler sees to it."""
 
     method: str
     path: str
     handler: Handler
-    timeout_s: float = TIMEOUT_S
+    timeout_s: float | None = TIMEOUT_S
 
 
 def observation(
@@ -84,9 +87,18 @@ def observation(
     )
 
 
-def problem(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> web.Response:
-    """An error as RFC 9457 has it; ``detail`` says what to do."""
-    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+def problem(
+    status: HTTPStatus,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    *,
+    kind: str = "about:blank",
+    title: str = "",
+    facts: Mapping[str, Any] | None = None,
+) -> web.Response:
+    """An error as RFC 9457 has it; ``detail`` says what to do. ``about:blank`` says no more than its status."""
+    known = {"type": kind, "title": title or status.phrase, "status": status.value, "detail": detail}
+    body = known | dict(facts or {})
     return web.Response(
         status=status.value,
         body=msgspec.json.encode(body),
@@ -118,7 +130,7 @@ class HttpServer:
             raise HttpAddressUnusable(
                 address=wanted, why="http.host is empty, which would mean every interface"
             )
-        app = web.Application(middlewares=[_guard])
+        app = web.Application(middlewares=[_guard], client_max_size=self._settings.max_body_bytes)
         for route in self._routes:
             if route.method == "GET":
                 app.router.add_get(route.path, _limited(route))  # and HEAD
@@ -128,6 +140,7 @@ class HttpServer:
             app,
             handle_signals=False,
             access_log=None,
+            logger=_ServerLog("sureclose.http"),
             keepalive_timeout=_IDLE_S,
             shutdown_timeout=_SHUTDOWN_S,
             lingering_time=_SHUTDOWN_S,
@@ -167,6 +180,16 @@ class HttpServer:
         await self.stop()
 
 
+class _ServerLog(logging.Logger):
+    """What aiohttp says by itself. Of bytes that are no HTTP it quotes what it could not read, which may hold a token."""
+
+    def exception(self, msg: object, *args: object, exc_info: Any = True, **_: Any) -> None:
+        if isinstance(exc_info, HttpProcessingError | web.RequestPayloadError):
+            log.debug("http_not_understood", kind=type(exc_info).__name__)
+        else:
+            log.error("http_failed", said=str(msg) % args if args else str(msg), exc_info=exc_info)
+
+
 def _limited(route: Route) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         async with asyncio.timeout(route.timeout_s):
@@ -192,11 +215,13 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem(HTTPStatus(error.status), error.text or error.reason)
     except TimeoutError:
         log.warning("http_timeout", method=request.method, path=request.path)
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "no answer in time; try again")
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "no answer in time; try again", _RETRY)
     except Exception:
         log.exception("http_failed", method=request.method, path=request.path)
         return problem(
-            HTTPStatus.SERVICE_UNAVAILABLE, "this failed inside; the log of the process has the reason"
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "this failed inside; the log of the process has the reason",
+            _RETRY,
         )
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from sureclose.domain.authority import Component
 from sureclose.domain.policy import Clears
+from sureclose.services.settings_tokens import TokenSettings, check_tokens
 from sureclose.streams.names import GroupName, StreamName
 
 
@@ -182,15 +183,29 @@ class CompatSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[http]``: where /ping, /health, /ready and /metrics are. Port 0 takes a free one and prints it."""
+    """``[http]``: the web server and its door for closes. Port 0 takes a free one and prints it."""
 
     host: str = "127.0.0.1"
     port: int = 8710
     token: str = ""
+    """The secret of a machine's token called ``default`` that may do everything. A person's is one of ``tokens``."""
+    tokens: tuple[TokenSettings, ...] = ()
+    rate_per_s: int = 1_000
+    """Requests per second of one token; as many may come at once."""
+    max_body_bytes: int = 65_536
+    most_waiting: int = 256
+    """Long polls and event streams that one process holds open."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise ValueError("http.port must be from 0 to 65535")
+        if self.rate_per_s < 1 or self.most_waiting < 1:
+            raise ValueError("http.rate_per_s and http.most_waiting must be at least 1")
+        if not 1_024 <= self.max_body_bytes <= 1_048_576:
+            raise ValueError("http.max_body_bytes must be from 1024 to 1048576")
+        if self.token and not (self.token.isascii() and self.token.isprintable() and " " not in self.token):
+            raise ValueError("http.token must be printable ASCII without spaces: it travels in a header")
+        check_tokens(self.tokens, default=bool(self.token))
 
 
 class AlertSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,1 @@
+"""The HTTP door: ask for closes, see how far they are."""
