@@ -44,3 +44,7 @@ def __getattr__(name: str) -> Any:
     found = getattr(import_module("sureclose.client"), name)
     globals()[name] = found
     return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -220,7 +220,8 @@ def test_a_program_that_forgets_to_disconnect_ends_in_peace(double: Double, host
 def test_the_package_itself_stays_cheap() -> None:
     program = (
         "import sys, sureclose; assert 'aiohttp' not in sys.modules and 'asyncio' not in sys.modules;"
-        "from sureclose import Client; assert 'aiohttp' in sys.modules; print(sureclose.__version__)"
+        "assert 'Client' in dir(sureclose); from sureclose import *;"
+        "assert 'aiohttp' in sys.modules and Client is sureclose.client.Client; print(sureclose.__version__)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
