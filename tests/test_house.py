@@ -14,7 +14,7 @@ ROOT = Path(sureclose.__file__).parent
 LONGEST_FILE = 450
 ACTS = "fault_points"
 """What all rooms that act may say: that a step was reached. It knows nothing of them, and the domain doesn't act."""
-ROOMS = {"domain", "streams", "journal", "venue", "services", "operate", "paper", "cli"}
+ROOMS = {"domain", "streams", "journal", "venue", "services", "operate", "paper", "client", "cli"}
 
 MAY_KNOW: dict[str, set[str]] = {
     "domain": set(),
@@ -26,8 +26,9 @@ MAY_KNOW: dict[str, set[str]] = {
     "services": {"domain", "streams", "journal", "venue", ACTS},
     "operate": {"domain", "streams", "journal", "venue", "services"},
     "paper": set(),
-    "cli": ROOMS | {"config", "policies"},
-    "config": ROOMS - {"cli"},
+    "client": set(),
+    "cli": ROOMS - {"client"} | {"config", "policies"},
+    "config": ROOMS - {"cli", "client"},
     # What people's own policies import: names of the domain, and a clock for their check.
     "policies": {"domain"},
     "__main__": {"cli"},
@@ -165,16 +166,16 @@ def test_the_domain_knows_no_clock_no_chance_and_no_outside() -> None:
     assert not wrong
 
 
-def test_the_paper_exchange_shares_nothing_with_the_venue_but_the_protocol() -> None:
-    """A mistake that both made would be a test that passes."""
+@pytest.mark.parametrize("room", ["paper", "client"])
+def test_what_speaks_a_protocol_shares_nothing_with_the_other_end(room: str) -> None:
+    """A mistake that both ends made would be a test that passes."""
+    own = f"sureclose.{room}"
     for module in INSIDE:
         names = {name for _, name in module.imports() if name.split(".")[0] == "sureclose"}
-        if module.room == "paper":
-            assert all(name == "sureclose.paper" or name.startswith("sureclose.paper.") for name in names), (
-                names
-            )
-        if module.room == "venue":
-            assert not any(name.startswith("sureclose.paper") for name in names)
+        if module.room == room:
+            assert all(name == own or name.startswith(f"{own}.") for name in names), names
+        elif module.room not in {"cli", "operate"}:
+            assert not any(name.startswith(own) for name in names)
 
 
 def test_no_file_is_too_long_to_read_in_one_sitting() -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import tomllib
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from tests.acceptance.world import (
     judged,
     popen,
     token,
+    typed,
     world,
 )
 
@@ -123,6 +125,50 @@ async def test_close_of_half_leaves_half_and_is_0(deployment: World) -> None:
     done = await deployment.command("close", held.symbol, "--fraction", "0.5", "--wait", "--json")
     assert (done.code, done.document["outcome"]) == (0, "REDUCED"), done
     judged(await deployment.exchange.records(), held, held.step * 50)
+
+
+async def test_close_of_a_quantity_closes_at_most_that(deployment: World) -> None:
+    held = await deployment.exchange.open(101)
+    some = f"{held.step * 7:f}"
+    done = await deployment.command("close", held.symbol, "--quantity", some, "--wait", "--json")
+    assert (done.code, done.document["outcome"]) == (0, "REDUCED"), done
+    judged(await deployment.exchange.records(), held, held.step * 7)
+
+
+async def test_a_preview_tells_the_order_and_whose_right_it_goes_on_and_sends_nothing(
+    deployment: World,
+) -> None:
+    held = await deployment.exchange.open(-101)
+    done, table, other = await asyncio.gather(
+        deployment.command("close", held.symbol, "--fraction", "0.5", "--preview", "--json"),
+        deployment.command("close", "--all", "--dry-run"),
+        deployment.command("close", held.symbol, "--side", "long", "--preview", "--json"),
+    )
+    assert done.code == 0, done
+    [one] = done.document["closes"]
+    assert (one["symbol"], one["side"], one["orders"], one["obstacle"]) == (held.symbol, "BUY", 1, None)
+    assert Decimal(one["quantity"]) == held.step * 50
+    assert Decimal(one["position"]) + held.step * 50 == Decimal(one["left"])
+    assert Decimal(one["value"]) == Decimal(one["quantity"]) * Decimal(one["mark_price"]) > 0
+    assert done.document["granted_to"] == "execution_service"
+    assert (done.document["frozen"], bool(done.document["executed_by"])) == ([], True)
+    assert (table.code, f"BUY {held.step * 101:f}" in table.out, "warrant" in table.out) == (0, True, True)
+    assert (other.code, other.document["closes"][0]["obstacle"]) == (1, "other_side"), other
+    await deployment.exchange.untouched(held)
+
+
+async def test_a_person_on_a_terminal_is_asked_and_sees_each_state(deployment: World, tmp_path: Path) -> None:
+    held = await deployment.exchange.open()
+    refused = await asyncio.to_thread(typed, deployment, ["close", held.symbol, "--wait"], "n\n")
+    assert (refused.code, "nothing was closed" in refused.out) == (1, True), refused
+    assert f"SELL {abs(held.amount):f}" in refused.out
+    await deployment.exchange.untouched(held)
+    wish = ["close", held.symbol, "--wait", "--intent-id", f"mine-{token()}"]
+    done = await asyncio.to_thread(typed, deployment, wish, "y\n")
+    assert (done.code, "FLAT" in done.out) == (0, True), done
+    again = await asyncio.to_thread(typed, deployment, wish, "")
+    assert (again.code, "asked for at" in again.out) == (0, True), again
+    judged(await deployment.exchange.records(), held)
 
 
 async def test_close_of_a_short_that_is_a_long_is_refused_clearly(deployment: World) -> None:

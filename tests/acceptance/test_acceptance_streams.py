@@ -189,6 +189,21 @@ async def test_a_quantity_is_a_maximum_and_never_more_than_the_position(deployme
     await deployment.exchange.closed_once(larger)
 
 
+async def test_a_sell_and_a_buy_that_say_they_reduce_close_their_quantity_rounded_down(
+    deployment: World,
+) -> None:
+    long, short, turned = [await deployment.exchange.open(steps) for steps in (100, -100, 100)]
+    asked = [(long, "SELL", {"reduceOnly": "true"}), (short, "BUY", {"reduce_only": "1"})]
+    for held, action, says in [*asked, (turned, "BUY", {"reduceOnly": "True"})]:
+        amount = {"quantity": f"{held.step * Decimal('7.9'):f}"}
+        entry_id = await deployment.log.add("harvest.intent", _flat(held.symbol, action, says | amount))
+        outcome = await deployment.log.outcome(await deployment.log.plan_of(entry_id))
+        assert outcome["outcome"] == ("SKIPPED" if held is turned else "REDUCED"), outcome
+    await deployment.exchange.closed_once(long, long.step * 7)
+    await deployment.exchange.closed_once(short, short.step * 7)
+    await deployment.exchange.untouched(turned)
+
+
 async def test_an_intent_of_yesterday_is_skipped_and_no_order_is_asked_for(deployment: World) -> None:
     held = await deployment.exchange.open()
     stale = _flat(held.symbol, "CLOSE", {"timestamp": str(int(time.time()) - 86_400)})

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import os
+import pty
 import secrets
 import signal
 import subprocess
@@ -235,6 +236,32 @@ async def command(
     finally:
         process.kill()
     return Done(code, process.out.read_text(), process.told)
+
+
+def typed(deployment: "World", arguments: list[str], keys: str) -> Done:
+    """Run a command on a terminal, where a person types; what it says on either output is ``out``."""
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [SURECLOSE, *arguments],
+        env=environment(deployment.settings) | {"TERM": "xterm", "COLUMNS": "200"},
+        cwd=deployment.folder,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        os.write(ours, keys.encode())
+        told = b""
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
+            while part := os.read(ours, 4096):
+                told += part
+        return Done(child.wait(COMMAND_S), told.decode(), "")
+    finally:
+        child.kill()
+        child.wait()
+        os.close(ours)
 
 
 async def within_s(folder: Path) -> float:

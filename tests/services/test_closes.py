@@ -13,6 +13,7 @@ from sureclose.domain.words import Mode
 from sureclose.journal.chain import Chain
 from sureclose.journal.fence import Fence
 from sureclose.journal.refusals import Refusal, record_refusal
+from sureclose.journal.store import Journal
 from sureclose.operate.asking import CloseRequest, Conflict, Refused, ask_to_close
 from sureclose.operate.closes import CloseView, look
 from sureclose.operate.following import follow, follower
@@ -132,6 +133,24 @@ async def test_a_skipped_close_that_a_person_asks_for_begins_once_more(door: Doo
     assert (await door.look()).state is CloseState.SKIPPED
     await door.ask(person=True)
     assert (await door.look()).state is CloseState.RECEIVED
+
+
+async def test_a_wish_in_other_words_is_told_as_the_close_that_was_sent(door: Door) -> None:
+    """Through a door it was half; from a stream came another plan of the same intent, and that one passed the gate."""
+    door.desk.journal = Journal(door.desk.wire, door.desk.keys, wall_ms)
+    asked = await door.ask(fraction=Decimal("0.5"))
+    sent, skipped = Chain("sent"), Chain(asked.plan_id)
+    assert await door.desk.gate(sent, before=[admitted("sent")], intent_id="i", symbol="ETHUSDT")
+    skipped.unwritten.append(admitted(asked.plan_id))
+    await door.desk.journal.append(skipped, door.desk.lease)
+    assert (await door.look()).state is CloseState.APPROVED, "its own plan may still be the one"
+    await door.desk.publish(skipped, ended(OutcomeKind.SKIPPED))
+    view = await door.look()
+    assert (view.id, view.plan_id, view.state, view.final) == ("i", "sent", CloseState.SENT, False)
+    assert (view.fraction, view.requested_at) == ("0.5", asked.record.at)
+    assert (await door.look(asked.plan_id)).state is CloseState.SKIPPED
+    await door.desk.publish(sent, ended(OutcomeKind.REDUCED))
+    assert (await door.look()).state is CloseState.REDUCED
 
 
 async def test_whoever_follows_is_told_each_change_until_the_end(door: Door) -> None:

@@ -2,41 +2,33 @@
 
 import asyncio
 import secrets
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TypeAlias
 
 import click
-import msgspec
 
 from sureclose.cli import exits
+from sureclose.cli.amounts import Amount, FractionType, QuantityType
 from sureclose.cli.codes import Exit
 from sureclose.cli.options import Options
-from sureclose.cli.panic import agreed, close_and_tell
+from sureclose.cli.panic import close_and_tell
+from sureclose.cli.previewing import agreed, has_terminal, show_table
+from sureclose.cli.previewing import tell as tell_preview
 from sureclose.cli.session import actor, opened
-from sureclose.domain.close_state import CloseState
+from sureclose.cli.telling import code_of, progress, tell
 from sureclose.domain.market import Position
 from sureclose.domain.times import iso_ms
 from sureclose.domain.words import PositionSide
+from sureclose.journal import asking
 from sureclose.operate.asking import Asked, CloseRequest, ask_to_close, need_executor
-from sureclose.operate.closes import CloseView
-from sureclose.operate.closing_all import Wish, line
+from sureclose.operate.closing_all import Wish
 from sureclose.operate.following import Follower, follow, follower
+from sureclose.operate.preview import Shown, show
 from sureclose.operate.session import Session
+from sureclose.venue.errors import VenueError
 
-
-class FractionType(click.ParamType[Decimal]):
-    """A decimal above 0 and at most 1."""
-
-    name = "fraction"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
-        try:
-            fraction = Decimal(str(value))
-        except InvalidOperation:
-            self.fail(f"{value!r} is not a number; half is 0.5", param, ctx)
-        if not fraction.is_finite() or not 0 < fraction <= 1:
-            self.fail(f"{value} is not above 0 and at most 1; half is 0.5, all is 1", param, ctx)
-        return fraction
+Place: TypeAlias = tuple[str, PositionSide]
 
 
 @click.command()
@@ -48,13 +40,21 @@ class FractionType(click.ParamType[Decimal]):
     "--side", type=click.Choice(["long", "short"]), help="Refuse unless the position is on this side."
 )
 @click.option(
-    "--fraction", type=FractionType(), default="1", show_default=True, help="How much of the position."
+    "--fraction", type=FractionType(), help="How much of the position, such as 0.5; all of it when left out."
+)
+@click.option("--quantity", type=QuantityType(), help="How much of it at most, in base units.")
+@click.option(
+    "--preview",
+    "--dry-run",
+    "only_preview",
+    is_flag=True,
+    help="Show what would be sent, and send nothing.",
 )
 @click.option("--wait", is_flag=True, help="Return only with the terminal outcome.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds to wait."
 )
-@click.option("--yes", is_flag=True, help="Close all without asking.")
+@click.option("--yes", is_flag=True, help="Close without asking.")
 @click.option("--intent-id", help="The name of this wish: the same id again is the same close.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
@@ -62,44 +62,53 @@ def close(
     options: Options,
     symbol: str | None,
     side: str | None,
-    fraction: Decimal,
+    fraction: Decimal | None,
+    quantity: Decimal | None,
     *,
     everything: bool,
+    only_preview: bool,
     yes: bool,
     wait: bool,
     timeout: float,
     intent_id: str | None,
     as_json: bool,
 ) -> None:
-    """Close the position in SYMBOL, or a fraction of it, by your own warrant; with --all every open position.
+    """Close the position in SYMBOL, or a part of it, by your own warrant; with --all every open position.
 
-    The wish goes the way of all wishes: intent, plan, decision, one reducing order, position read back. It needs a
-    running `sureclose run`. --all shows what it would close, follows the closes, and tells what is flat and what is not.
+    It shows what would be sent, and asks for it on a terminal. The wish goes the way of all wishes: intent, plan, decision,
+    one reducing order, position read back. It needs a running `sureclose run`. --all follows the closes, and tells what is
+    flat and what is not.
     """
     if everything == (symbol is not None):
         raise click.UsageError("name one SYMBOL, or say --all")
     if everything and intent_id is not None:
         raise click.UsageError("--intent-id names one wish, and --all makes one for each position")
-    position_side = PositionSide(side.upper()) if side else PositionSide.BOTH
+    if quantity is not None and (everything or fraction is not None):
+        raise click.UsageError("--quantity is a part of one position, in place of --fraction")
+    side_wanted = PositionSide(side.upper()) if side else PositionSide.BOTH
+    amount = Amount(fraction, quantity)
 
     async def command() -> Exit:
         async with opened(options, "close", may_start=False) as session:
+            if only_preview:
+                held = await session.venue.positions()
+                wanted = _on(held, side_wanted) if symbol is None else [(_listed(symbol), side_wanted)]
+                return tell_preview(await _shown(session, held, wanted, amount), as_json=as_json)
             if symbol is None:
-                held = await _held(session, position_side)
-                wish = Wish(actor=actor(), reason="sureclose close --all", fraction=fraction)
-                if held and not agreed(held, wish, yes=yes):
-                    return exits.fail(Exit.ERROR, "nothing was closed; --yes closes without asking")
-                return await close_and_tell(session, held, wish, timeout, as_json=as_json)
+                return await _close_all(session, side_wanted, amount, timeout, yes=yes, as_json=as_json)
             request = CloseRequest(
                 symbol=symbol,
-                position_side=position_side,
+                position_side=side_wanted,
                 fraction=fraction,
+                quantity=quantity,
                 intent_id=intent_id or f"close-{secrets.token_hex(8)}",
                 actor=actor(),
                 person=True,
                 door="cli",
                 reason="sureclose close",
             )
+            if has_terminal() and not await _agreed(session, request, yes=yes):
+                return exits.fail(Exit.ERROR, "nothing was closed")
             await need_executor(session)
             async with follower(session) as found:
                 try:
@@ -107,81 +116,78 @@ def close(
                 except ValueError as error:
                     return exits.fail(Exit.ERROR, str(error))
                 if not wait:
-                    _say(asked, None, as_json=as_json)
+                    tell(asked, None, as_json=as_json)
                     return Exit.DONE
                 return await _wait(session, found, asked, timeout, as_json=as_json)
 
     exits.run(command)
 
 
-async def _held(session: Session, side: PositionSide) -> list[Position]:
+async def _close_all(
+    session: Session, side: PositionSide, amount: Amount, seconds: float, *, yes: bool, as_json: bool
+) -> Exit:
+    held = await session.venue.positions()
+    wanted = _on(held, side)
+    if wanted:
+        show_table(await _shown(session, held, wanted, amount))
+        if not yes and not (has_terminal() and agreed("Close all of these?")):
+            return exits.fail(Exit.ERROR, "nothing was closed; --yes closes without asking")
+    wish = Wish(actor=actor(), reason="sureclose close --all", fraction=amount.fraction or Decimal(1))
+    chosen = [one for one in held if (one.symbol, one.position_side) in wanted]
+    return await close_and_tell(session, chosen, wish, seconds, as_json=as_json)
+
+
+async def _agreed(session: Session, request: CloseRequest, *, yes: bool) -> bool:
+    """A person sees what would be sent. What was asked for already is only followed, and is no question."""
+    if await asking.asked(session.wire, session.keys, request.intent_id) is not None:
+        return True
+    wanted = [(_listed(request.symbol), request.position_side)]
+    try:
+        held = await session.venue.positions()
+        show_table(await _shown(session, held, wanted, Amount(request.fraction, request.quantity)))
+    except VenueError as error:
+        # It stops no close: a person knows less then, and decides.
+        click.echo(f"sureclose: what would be sent can't be told: {error}", err=True)
+    return yes or agreed(f"Close {request.symbol}?")
+
+
+async def _shown(
+    session: Session, held: Sequence[Position], wanted: Sequence[Place], amount: Amount
+) -> Shown:
+    return await show(
+        session, held, wanted, fraction=amount.fraction, quantity=amount.quantity, actor=actor()
+    )
+
+
+def _on(held: Sequence[Position], side: PositionSide) -> list[Place]:
     """What is open, on that side of the market if one is named: in one-way mode the sign says which."""
-    found = await session.venue.positions()
     wanted = {PositionSide.LONG: 1, PositionSide.SHORT: -1}.get(side)
-    return [one for one in found if wanted is None or (one.amount > 0) == (wanted > 0)]
+    return [
+        (one.symbol, one.position_side) for one in held if wanted is None or (one.amount > 0) == (wanted > 0)
+    ]
+
+
+def _listed(symbol: str) -> str:
+    """As the venue writes it; what looks like a letter and is none stays what it is."""
+    return symbol.upper() if symbol.isascii() else symbol
 
 
 async def _wait(session: Session, found: Follower, asked: Asked, seconds: float, *, as_json: bool) -> Exit:
     said = "published" if asked.fresh else f"asked for at {iso_ms(asked.record.at)} by {asked.record.actor}"
     click.echo(f"plan {asked.plan_id}: intent {asked.entry_id} {said}", err=True)
+    ended = None
     try:
-        async with asyncio.timeout(seconds):
-            async for view in follow(session, found, asked):
-                click.echo(f"plan {asked.plan_id}: {line(view)}", err=True)
-                if view.final:
-                    _say(asked, view, as_json=as_json)
-                    if remedy := view.remedy or _WHAT_TO_DO.get(view.reason, ""):
-                        click.echo(f"sureclose: {remedy}", err=True)
-                    return _code(view)
+        with progress(asked.plan_id) as tell_state:
+            async with asyncio.timeout(seconds):
+                async for view in follow(session, found, asked):
+                    tell_state(view)
+                    ended = view if view.final else None
     except TimeoutError:
         pass
-    return exits.fail(
-        Exit.TIMEOUT,
-        f"no outcome within {seconds:g} s; the close goes on: `sureclose trace {asked.plan_id}` tells",
-    )
-
-
-def _code(view: CloseView) -> Exit:
-    """0 is: confirmed flat, or reduced as asked."""
-    match view.state:
-        case CloseState.FLAT:
-            return Exit.DONE
-        case CloseState.REDUCED if not view.reason:
-            return Exit.DONE
-        case CloseState.PARKED:
-            return Exit.UNKNOWN
-    return Exit.NOT_AUTHORISED if view.reason in {"frozen", "not_authorised"} else Exit.ERROR
-
-
-_WHAT_TO_DO = {
-    "other_side": "the position is on the other side; leave --side out, or name the side that it is on",
-    "expired": "the wish was not taken in before it expired; look at `sureclose doctor`, then repeat it",
-    "unknown_symbol": "the venue lists no such symbol; write it as the venue does, such as ETHUSDT",
-    "below_step": "the amount is below the symbol's smallest step; close a larger fraction",
-    "frozen": "closing is frozen and the warrant has run out; repeat the close",
-    "not_authorised": "nobody holds the grant and the warrant has run out; repeat the close",
-    "position_changed": "somebody else changed the position meanwhile; look at it, then close what is left",
-}
-"""For the reasons that a person can do something about."""
-
-
-def _say(asked: Asked, view: CloseView | None, *, as_json: bool) -> None:
-    known = {} if view is None else msgspec.to_builtins(view)
-    document = {
-        "intent_id": asked.intent_id,
-        "plan_id": asked.plan_id,
-        "entry_id": asked.entry_id,
-        "state": "published",
-        **{name: _text(value) for name, value in known.items() if name not in {"id", "final"}},
-    }
-    if as_json:
-        exits.print_json(document)
-        return
-    width = max(map(len, document))
-    for name, value in document.items():
-        click.echo(f"{name:<{width}}  {value}")
-
-
-def _text(value: Any) -> str:
-    """As the streams have it."""
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if ended is None:
+        return exits.fail(
+            Exit.TIMEOUT,
+            f"no outcome within {seconds:g} s; the close goes on: `sureclose trace {asked.plan_id}` tells",
+        )
+    tell(asked, ended, as_json=as_json)
+    return code_of(ended)

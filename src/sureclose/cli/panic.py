@@ -1,6 +1,5 @@
 """``sureclose panic``, and the whole of ``sureclose close --all``."""
 
-import sys
 from collections.abc import Sequence
 
 import click
@@ -53,23 +52,6 @@ async def close_and_tell(
     else:
         _show(ended)
     return _code(ended)
-
-
-def agreed(held: Sequence[Position], wish: Wish, *, yes: bool) -> bool:
-    """Show what would be asked for; a person on a terminal is asked."""
-    table = Table("symbol", "side", "position", "order", title="to be closed", title_justify="left")
-    for one in held:
-        share = "all of it" if wish.fraction == 1 else f"{wish.fraction:f} of it"
-        table.add_row(
-            one.symbol,
-            str(one.position_side),
-            f"{one.amount:f}",
-            f"{'SELL' if one.amount > 0 else 'BUY'} {share}",
-        )
-    exits.console(err=True).print(table)
-    if yes:
-        return True
-    return sys.stdin.isatty() and click.confirm("Close all of these?", err=True)
 
 
 def _progress(what: str) -> None:

@@ -17,6 +17,7 @@ from sureclose.domain.close import Concluded
 from sureclose.domain.times import SPOKEN_AHEAD_MS
 from sureclose.domain.words import PositionSide
 from sureclose.journal.keys import Keys
+from sureclose.streams.wire import Wire
 
 RETENTION_MS: Final = 2 * SPOKEN_AHEAD_MS
 """How long a claim is known at least, from the last time that its plan passed the gate.
@@ -58,6 +59,20 @@ def claims_of(concluded: Concluded) -> tuple[Claim, ...]:
     decision = progress.decision
     sides = dict.fromkeys((*progress.sent_for, *read))
     return tuple(Claim(decision.intent_id, decision.symbol, side) for side in sides)
+
+
+async def sent_as(
+    wire: Wire, keys: Keys, intent_id: str, symbol: str, side: PositionSide, at: int
+) -> str | None:
+    """The plan by which an intent was sent. ``side`` is the wish's word, ``at`` the log's clock in milliseconds."""
+    # The account's own word may be another: BOTH in one-way mode, a side in hedge mode.
+    sides = tuple(PositionSide) if side is PositionSide.BOTH else (side, PositionSide.BOTH)
+    for place in (Claim(intent_id, symbol, one).where(keys, at) for one in sides):
+        for bucket in place.buckets:
+            found: bytes | None = await wire.execute_command(b"HGET", bucket, place.field)
+            if found is not None:
+                return found.decode()
+    return None
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -10,14 +10,18 @@ from sureclose.domain.close_state import CloseState, close_state, of_outcome
 from sureclose.domain.events import Decision
 from sureclose.domain.outcome import OutcomeKind
 from sureclose.domain.report import report_of
+from sureclose.domain.words import PositionSide
 from sureclose.journal.asking import Record, asked
 from sureclose.journal.chain import Loaded
 from sureclose.journal.checking.stored import STATES
+from sureclose.journal.claims import sent_as
 from sureclose.journal.refusals import refusals
 from sureclose.operate.session import Session
 from sureclose.streams.names import StreamName
 from sureclose.streams.wire import id_key, texts
 
+_NOTHING_SENT: Final = frozenset({CloseState.SKIPPED, CloseState.REFUSED, CloseState.FLAT})
+"""What a plan can come to without an order, where another one of the same intent had one."""
 _PAGE: Final = 1_000
 _PAGES: Final = 5
 """How much of a stream is searched, from when the wish was said, for a verdict on one that never became a close."""
@@ -78,8 +82,21 @@ async def look(session: Session, wanted: str) -> CloseView | None:
             return None
     loaded = await session.journal.load(record.plan_id)
     if loaded is not None and not _asked_anew(loaded, record):
-        return _journalled(wanted, record.plan_id, loaded, record)
+        view = _journalled(wanted, record.plan_id, loaded, record)
+        if view.executed or view.state not in _NOTHING_SENT or wanted == record.plan_id:
+            return view
+        return await _sent_instead(session, wanted, record) or view
     return await _unread(session, wanted, record)
+
+
+async def _sent_instead(session: Session, wanted: str, record: Record) -> CloseView | None:
+    """The one close of a wish that was said in several ways, where not the plan of this way was sent but that of another."""
+    side = PositionSide(record.position_side)
+    plan_id = await sent_as(session.wire, session.keys, wanted, record.symbol, side, session.clock.now())
+    if plan_id is None or plan_id == record.plan_id:
+        return None
+    loaded = await session.journal.load(plan_id)
+    return None if loaded is None else _journalled(wanted, plan_id, loaded, record)
 
 
 def _asked_anew(loaded: Loaded, record: Record) -> bool:
