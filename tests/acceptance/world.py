@@ -277,7 +277,11 @@ async def within_s(folder: Path) -> float:
 def descendants(pid: int) -> list[int]:
     """All living processes below ``pid``, wherever they were put."""
     found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []  # it has ended since
+    for task in tasks:
         try:
             children = (task / "children").read_text().split()
         except OSError:

@@ -37,9 +37,9 @@ def test_the_names_that_are_remembered_are_bounded() -> None:
 
 def test_a_place_is_free_again_when_it_is_left_however() -> None:
     room = Room(1)
-    with room.place(), pytest.raises(FullHouse), room.place():
+    with room.seat(), pytest.raises(FullHouse), room.seat():
         raise AssertionError
     assert room.taken == 0
-    with pytest.raises(KeyError), room.place():
+    with pytest.raises(KeyError), room.seat():
         raise KeyError
     assert room.taken == 0

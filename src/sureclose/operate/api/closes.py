@@ -70,7 +70,7 @@ class Closes:
     async def _seen(self, wanted: str, seconds: float) -> CloseView | None:
         if not seconds:
             return await look(self._session, wanted)
-        with self._waiting.place():
+        with self._waiting.seat():
             return await self._waiting.outcome(wanted, seconds)
 
     async def _newest(self, limit: int) -> Sequence[str]:

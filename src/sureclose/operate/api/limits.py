@@ -47,7 +47,7 @@ class Room:
         self.taken = 0
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def seat(self) -> Iterator[None]:
         """One of them, until it is left. Raises ``FullHouse``."""
         if self.taken >= self.most:
             raise FullHouse

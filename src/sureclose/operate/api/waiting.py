@@ -24,10 +24,10 @@ class Waiting:
         self._room = room
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def seat(self) -> Iterator[None]:
         """Raises ``Problem`` when too many wait."""
         try:
-            with self._room.place():
+            with self._room.seat():
                 yield
         except FullHouse:
             raise later(
