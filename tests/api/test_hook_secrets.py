@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from sureclose.config import Config, ConfigError, load, shown
+from sureclose.config import Config, ConfigError, load, need_secrets, shown
 from sureclose.operate.api.hook_secrets import Hooks
 from sureclose.services.settings_hooks import HookSettings
 
@@ -124,7 +124,7 @@ def test_a_hook_without_a_secret_is_no_configuration(
     file = tmp_path / "c.toml"
     file.write_text(f'[hooks.a]\nsymbol = "$"\nsecret_in = "query:key"\n{text}\n')
     with pytest.raises(ConfigError, match=why):
-        load([file], environment)
+        need_secrets(load([file], environment))
 
 
 @pytest.mark.parametrize("name", ["", "A", "a b", "a__b", "a-b", "a/b", "a" * 65, "-a"])

@@ -134,12 +134,19 @@ class HookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 def check_hooks(hooks: Mapping[str, HookSettings]) -> None:
     """Raises ``ValueError`` for a hook that nobody may use, or anybody."""
-    for name, hook in hooks.items():
+    for name in hooks:
         if not NAME.fullmatch(name) or len(name) > 64:
             raise ValueError(
                 f"a hook can't be called {name!r}; use lower-case letters and digits, with single underscores between"
             )
+
+
+def check_secrets(hooks: Mapping[str, HookSettings]) -> None:
+    """For who takes alerts; other commands, ``panic`` above all, go without. Raises ``ValueError``."""
+    for name, hook in hooks.items():
         if not hook.secret:
+            if hook.secret_file:
+                secret_of_file(name, hook.secret_file)
             raise ValueError(
                 f"the hook {name} has no secret, so that anybody could close through it; set "
                 f"SURECLOSE__HOOKS__{name.upper()}__SECRET, or hooks.{name}.secret_file"
