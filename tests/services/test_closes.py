@@ -57,7 +57,7 @@ class Door:
         assert found is not None
         return found
 
-    async def say(self, stream: str, **fields: str) -> None:
+    async def say(self, stream: str, /, **fields: str) -> None:
         await self.desk.do(
             "XADD", f"{self.desk.prefix}{stream}", "*", *(p for pair in fields.items() for p in pair)
         )
@@ -91,7 +91,10 @@ async def test_a_veto_is_told_with_its_threshold_and_what_was_seen(door: Door) -
 
 async def test_a_dead_letter_or_a_refusal_of_a_stage_refuses_it(door: Door) -> None:
     asked = await door.ask()
-    await door.say("dead.letter", id=asked.entry_id, reason="absurd", remedy="write it right")
+    letter = {"id": asked.entry_id, "reason": "absurd", "remedy": "write it right"}
+    await door.say("dead.letter", stream=f"{door.desk.prefix}apply.plan", **letter)
+    assert (await door.look()).state is CloseState.RECEIVED, "an entry of another stream has its id by chance"
+    await door.say("dead.letter", stream=f"{door.desk.prefix}harvest.intent", **letter)
     view = await door.look()
     assert (view.state, view.reason, view.remedy) == (CloseState.REFUSED, "absurd", "write it right")
     other = await door.ask("j")

@@ -225,7 +225,9 @@ async def _unread(session: Session, wanted: str, record: Record) -> CloseView:
             remedy=refusal.remedy,
         )
     async for fields in _since(session, StreamName.DEAD_LETTER, since):
-        if fields.get("id") == record.entry_id:
+        if fields.get("id") == record.entry_id and fields.get("stream") == session.streams.full(
+            session.streams.intents
+        ):
             view = msgspec.structs.replace(
                 view,
                 state=CloseState.REFUSED,
