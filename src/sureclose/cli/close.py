@@ -138,8 +138,9 @@ async def _close_all(
 
 
 async def _agreed(session: Session, request: CloseRequest, *, yes: bool) -> bool:
-    """A person sees what would be sent. What was asked for already is only followed, and is no question."""
-    if await asking.asked(session.wire, session.keys, request.intent_id) is not None:
+    """A person sees what would be sent. What a person asked for already is only followed, and is no question."""
+    known = await asking.asked(session.wire, session.keys, request.intent_id)
+    if known is not None and known.warrant_at:
         return True
     wanted = [(_listed(request.symbol), request.position_side)]
     try:
