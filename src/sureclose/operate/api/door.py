@@ -22,8 +22,6 @@ from sureclose.services.http import Handler, Route
 
 DOCUMENT: Final = "/v1/openapi.json"
 PAGE: Final = "/v1/docs"
-_ANY_ID: Final = "{id:[^/]+}"
-"""Without a pattern aiohttp takes no braces, and an intent may be called anything."""
 _POLICY: Final = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 
@@ -56,8 +54,7 @@ class Door:
             except Problem as problem:
                 return problem.response()
 
-        path = operation.path.replace("{id}", _ANY_ID)
-        return Route(operation.method, path, handle, operation.timeout_s)
+        return Route(operation.method, operation.path, handle, operation.timeout_s)
 
 
 def _static(body: bytes, media: str, headers: dict[str, str] | None = None) -> Handler:
