@@ -682,6 +682,10 @@ class Producer:
         """A key has lived out its time."""
         await self._client.delete(self.prefix + key)
 
+    async def stall(self, ms: int) -> None:
+        """The log answers nobody for so long."""
+        await self._client.execute_command("CLIENT", "PAUSE", ms, "ALL")
+
     async def trim(self, stream: str, length: int) -> None:
         await self._client.xtrim(self.prefix + stream, maxlen=length, approximate=False)
 

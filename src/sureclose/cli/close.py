@@ -132,7 +132,9 @@ async def _close_all(
         show_table(await _shown(session, held, wanted, amount))
         if not yes and not (has_terminal() and agreed("Close all of these?")):
             return exits.fail(Exit.ERROR, "nothing was closed; --yes closes without asking")
-    wish = Wish(actor=actor(), reason="sureclose close --all", fraction=amount.fraction or Decimal(1))
+    part = amount.fraction or Decimal(1)
+    everything = side is PositionSide.BOTH and part == 1
+    wish = Wish(actor=actor(), reason="sureclose close --all", fraction=part, everything=everything)
     chosen = [one for one in held if (one.symbol, one.position_side) in wanted]
     return await close_and_tell(session, chosen, wish, seconds, as_json=as_json)
 
