@@ -506,9 +506,22 @@ async def _log_stands_still(_: str, folder: Path) -> None:
         assert (full.status, full.kind) == (429, "too-many-waiting")
         await asyncio.gather(*waits)
         assert (await door.get(slow, "1ms")).status == 200, "their places are free again"
+        await deployment.exchange.fault("answer_delayed", held.symbol, ms=30_000, count=2)
+        stuck = (await door.ask(token(), symbol=held.symbol, fraction="0.5")).document["id"]
+        waits = [asyncio.create_task(door.get(stuck, "30s")) for _ in range(2)]
+        await eventually("both have their places", partial(_status, door, stuck, 429))
+        for task in waits:
+            task.cancel()
+        await eventually("who has gone has no place", partial(_status, door, stuck, 200), 10)
+        assert not (await door.get(stuck)).document["final"]
         flood = await asyncio.gather(*(door.get("nobody") for _ in range(120)))
         assert {answer.status for answer in flood} == {404, 429}
         assert {answer.kind for answer in flood if answer.status == 429} == {"rate"}
+
+
+async def _status(door: Door, close_id: str, wanted: int) -> bool | None:
+    await asyncio.sleep(0.1)  # the rate of this door is low
+    return (await door.get(close_id, "1ms")).status == wanted or None
 
 
 async def _shut(log_url: str, folder: Path) -> None:
