@@ -506,8 +506,7 @@ async def _log_stands_still(_: str, folder: Path) -> None:
         assert (full.status, full.kind) == (429, "too-many-waiting")
         await asyncio.gather(*waits)
         assert (await door.get(slow, "1ms")).status == 200, "their places are free again"
-        await deployment.exchange.fault("answer_delayed", held.symbol, ms=30_000, count=2)
-        stuck = (await door.ask(token(), symbol=held.symbol, fraction="0.5")).document["id"]
+        stuck = await deployment.log.unheard(held.symbol)
         waits = [asyncio.create_task(door.get(stuck, "30s")) for _ in range(2)]
         await eventually("both have their places", partial(_status, door, stuck, 429))
         for task in waits:
