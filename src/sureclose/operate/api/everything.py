@@ -101,7 +101,7 @@ class Everything:
             async with room:
                 request = self._request(sender, body, position)
                 try:
-                    return (await ask(self._session, sender, request)).view
+                    return (await ask(self._session, request)).view
                 except Problem as problem:
                     return _refused(request.intent_id, position, problem)
 

@@ -1,7 +1,7 @@
 """From a request to a close that is asked for: its name, its key, its checks, and a record of why it was refused."""
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -128,18 +128,20 @@ async def take_in(session: Session, sender: Sender, body: CloseBody) -> Answer:
         quantity=body.quantity,
     )
     async with log_answers(_REPEAT):
-        return await ask(session, sender, request, body.said)
+        return await ask(session, request, lambda: claim_key(session, sender, body.said))
 
 
-async def ask(session: Session, sender: Sender, request: CloseRequest, claimed: str = "") -> Answer:
-    """Ask, once the key is the request's, and tell how far it is. Raises ``Problem``, ``RedisError``."""
+async def ask(
+    session: Session, request: CloseRequest, claim: Callable[[], Awaitable[object]] | None = None
+) -> Answer:
+    """Ask, once ``claim`` has made a key the request's, and tell how far it is. Raises ``Problem``, ``RedisError``."""
     now = session.clock.now()
     try:
         intent = checked(session, request, now)
     except Refused as error:
         return await _asked_before(session, request, error)
-    if claimed:
-        await claim_key(session, sender, claimed)
+    if claim is not None:
+        await claim()
     try:
         asked = await publish(session, request, intent, now)
     except Conflict as error:
