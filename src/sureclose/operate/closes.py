@@ -181,7 +181,7 @@ async def _unread(session: Session, wanted: str, record: Record) -> CloseView:
     """A wish that no executor has taken in: on its way, or stopped on it."""
     view = received(wanted, record)
     since = max(record.at, record.warrant_at)
-    async for fields in _since(session, StreamName.APPLY_RESULT, since):
+    async for fields in _since(session, StreamName.APPLY_RESULT, since, record.plan_id):
         if fields.get("plan_id") == record.plan_id and "outcome" not in fields:
             view = _decided(view, fields)
     async for refusal in refusals(session.wire, session.keys, record.plan_id, since):
@@ -194,10 +194,9 @@ async def _unread(session: Session, wanted: str, record: Record) -> CloseView:
             seen=refusal.seen,
             remedy=refusal.remedy,
         )
-    async for fields in _since(session, StreamName.DEAD_LETTER, since):
-        if fields.get("id") == record.entry_id and fields.get("stream") == session.streams.full(
-            session.streams.intents
-        ):
+    intents = session.streams.full(session.streams.intents)
+    async for fields in _since(session, StreamName.DEAD_LETTER, since, record.entry_id):
+        if fields.get("id") == record.entry_id and fields.get("stream") == intents:
             view = msgspec.structs.replace(
                 view,
                 state=CloseState.REFUSED,
@@ -223,12 +222,16 @@ def _decided(view: CloseView, fields: dict[str, str]) -> CloseView:
     )
 
 
-async def _since(session: Session, name: StreamName, since: int) -> AsyncIterator[dict[str, str]]:
-    stream, start = session.streams.full(name), str(since)
+async def _since(
+    session: Session, name: StreamName, since: int, wanted: str
+) -> AsyncIterator[dict[str, str]]:
+    """The entries that have the wanted text as a value; the others are not even decoded, for there may be thousands."""
+    stream, start, value = session.streams.full(name), str(since), wanted.encode()
     for _ in range(_PAGES):
         page = await session.wire.execute_command(b"XRANGE", stream, start, b"+", b"COUNT", _PAGE)
         for _, flat in page:
-            yield texts(flat)
+            if value in flat:
+                yield texts(flat)
         if len(page) < _PAGE:
             return
         start = "(" + page[-1][0].decode()
