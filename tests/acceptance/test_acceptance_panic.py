@@ -65,12 +65,15 @@ async def _what_happens_meanwhile(log_url: str, folder: Path) -> None:
         await deployment.exchange.list_markets()
         stuck = await deployment.exchange.open()
         await deployment.exchange.fault("refused", stuck.symbol, code=-4131, count=1_000)
+        close = Process(["close", stuck.symbol, "--wait"], deployment.settings, folder, "close")
+        await close.says("plan ")
         panic = Process(["panic", "--json", "--timeout", "20"], deployment.settings, folder, "panic")
         await panic.says("plan ")
         late = await deployment.exchange.open()
         await deployment.log.stall(4_000)
         done = Done(await panic.ended(), panic.out.read_text(), panic.told)
         assert "the log does not answer" in done.err, done
+        assert (await close.ended(), "it goes on" in close.told) == (6, True), close.told
         assert done.code in {1, 5}, done
         assert _states(done)[late.symbol] == "open"
         assert _states(done)[stuck.symbol] in {"open", "waiting"}

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 import click
+from redis.exceptions import RedisError
 
 from sureclose.cli import exits
 from sureclose.cli.amounts import Amount, FractionType, QuantityType
@@ -185,6 +186,12 @@ async def _wait(session: Session, found: Follower, asked: Asked, seconds: float,
                 async for view in follow(session, found, asked):
                     tell_state(view)
                     ended = view if view.final else None
+    except RedisError as error:
+        return exits.fail(
+            Exit.UNKNOWN,
+            f"the log does not answer, so it is not known how the close stands ({error}); it goes on: "
+            f"`sureclose trace {asked.plan_id}` tells",
+        )
     except TimeoutError:
         pass
     if ended is None:
