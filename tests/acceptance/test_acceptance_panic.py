@@ -64,6 +64,11 @@ async def _what_happens_meanwhile(log_url: str, folder: Path) -> None:
         await deployment.start()
         await deployment.exchange.list_markets()
         stuck = await deployment.exchange.open()
+        await deployment.log.room(1)
+        unheard = await deployment.command("close", stuck.symbol, "--fraction", "0.5")
+        await deployment.log.room(0)
+        assert (unheard.code, "--intent-id close-" in unheard.err) == (6, True), unheard
+        await deployment.exchange.untouched(stuck)
         await deployment.exchange.fault("refused", stuck.symbol, code=-4131, count=1_000)
         close = Process(["close", stuck.symbol, "--wait"], deployment.settings, folder, "close")
         await close.says("plan ")

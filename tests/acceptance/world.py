@@ -696,6 +696,10 @@ class Producer:
         await self._client.hset(f"{self.prefix}sureclose:paper:main:asked:{name}", mapping=said)
         return name
 
+    async def room(self, most: int) -> None:
+        """The memory that the log may take, in bytes; 0 is all there is."""
+        await self._client.config_set("maxmemory", most)
+
     async def stall(self, ms: int) -> None:
         """The log answers nobody for so long."""
         await self._client.execute_command("CLIENT", "PAUSE", ms, "ALL")

@@ -116,6 +116,8 @@ def close(
                     asked = await ask_to_close(session, request)
                 except ValueError as error:
                     return exits.fail(Exit.ERROR, str(error))
+                except RedisError as error:
+                    return exits.fail(Exit.UNKNOWN, _not_answered(request, error))
                 if not wait:
                     tell(asked, None, as_json=as_json)
                     return Exit.DONE
@@ -138,6 +140,14 @@ async def _close_all(
     wish = Wish(actor=actor(), reason="sureclose close --all", fraction=part, everything=everything)
     chosen = [one for one in held if (one.symbol, one.position_side) in wanted]
     return await close_and_tell(session, chosen, wish, seconds, as_json=as_json)
+
+
+def _not_answered(request: CloseRequest, error: RedisError) -> str:
+    """The name was ours to choose, so only this tells it; under another one a repeat of a part closes twice."""
+    return (
+        f"the log did not answer, so it is not known whether the wish was taken in ({error}); repeat it with "
+        f"--intent-id {request.intent_id}, which closes nothing twice"
+    )
 
 
 async def _agreed(session: Session, request: CloseRequest, *, yes: bool) -> bool:

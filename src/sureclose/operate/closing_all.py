@@ -93,7 +93,7 @@ async def _ask(session: Session, position: Position, wish: Wish, intent_id: str)
     try:
         return await _asked(session, position, wish, intent_id)
     except RedisError as error:
-        return f"not known to be taken in: {error}"
+        return f"not known to be taken in as --intent-id {intent_id}: {error}"
     except ValueError as error:
         return str(error)
 
