@@ -11,7 +11,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from sureclose.config import Config, ConfigError, load, need_secrets, shown
-from sureclose.operate.api.hook_secrets import Hooks
+from sureclose.operate.api.hook_secrets import Hook, Hooks
 from sureclose.services.settings_hooks import HookSettings, check_secrets
 
 SECRET = "a-secret-of-the-hook"
@@ -52,6 +52,14 @@ def test_a_secret_in_another_place_does_not_count() -> None:
     assert not found("hmac-sha256:X-Sign", X_Sign=SECRET)
     assert not found("query:key", query=f"?key={SECRET}&key={SECRET}")
     assert not found("hmac-sha256:X-Sign", body=BODY + b" ", X_Sign=MAC.hex())
+
+
+def test_an_alert_is_read_without_its_secret_however_its_sender_escapes_it() -> None:
+    secret = "a/secret/of-the-hook"
+    hook = Hook("tv", HookSettings(secret=secret, secret_in="body:key", symbol="$.ticker"))
+    said = json.dumps({"key": secret, "note": ["the " + secret, {secret: "is told"}], "ticker": "ä"})
+    for body in (said, said.replace("/", "\\/"), said.replace("a/", "\\u0061\\u002f")):
+        assert hook.read(body.encode()) == {"note": ["the ***", {"***": "is told"}], "ticker": "ä"}
 
 
 def test_an_unknown_hook_has_no_secret() -> None:

@@ -18,17 +18,13 @@ from sureclose.journal.claims import sent_as
 from sureclose.journal.refusals import refusals
 from sureclose.operate.session import Session
 from sureclose.streams.names import StreamName
-from sureclose.streams.wire import id_key, texts
+from sureclose.streams.wire import texts
 
 _NOTHING_SENT: Final = frozenset({CloseState.SKIPPED, CloseState.REFUSED, CloseState.FLAT})
 """What a plan can come to without an order, where another one of the same intent had one."""
 _PAGE: Final = 1_000
 _PAGES: Final = 5
 """How much of a stream is searched, from when the wish was said, for a verdict on one that never became a close."""
-
-
-_RECENT: Final = 2
-"""How much of the newest plans is searched for a wish that came through no door."""
 
 
 class CloseView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -77,7 +73,8 @@ async def look(session: Session, wanted: str) -> CloseView | None:
         loaded = await session.journal.load(wanted)
         if loaded is not None:
             return _journalled(wanted, wanted, loaded, None)
-        record = await _planned(session, wanted)
+        stream = session.streams.full(StreamName.APPLY_PLAN)
+        record = await session.newest_plans.find(session.wire, stream, wanted)
         if record is None:
             return None
     loaded = await session.journal.load(record.plan_id)
@@ -173,33 +170,6 @@ def _asked(view: CloseView, record: Record) -> CloseView:
     )
 
 
-async def _planned(session: Session, wanted: str) -> Record | None:
-    """Of a wish that came through no door: what its plan says, should it be one of the newest."""
-    stream, end = session.streams.full(StreamName.APPLY_PLAN), "+"
-    for _ in range(_RECENT):
-        page = await session.wire.execute_command(b"XREVRANGE", stream, end, b"-", b"COUNT", _PAGE)
-        for entry_id, flat in page:
-            fields = texts(flat)
-            if wanted in {fields.get("intent_id"), fields.get("plan_id")} and "plan_id" in fields:
-                return Record(
-                    plan_id=fields["plan_id"],
-                    symbol=fields.get("symbol", ""),
-                    position_side=fields.get("position_side", ""),
-                    action=fields.get("action", ""),
-                    at=id_key(entry_id)[0],
-                    expires_at=0,
-                    door="stream",
-                    actor=fields.get("source", ""),
-                    fraction=fields.get("fraction", ""),
-                    quantity=fields.get("quantity", ""),
-                    entry_id=entry_id.decode(),
-                )
-        if len(page) < _PAGE:
-            break
-        end = "(" + page[-1][0].decode()
-    return None
-
-
 def received(wanted: str, record: Record) -> CloseView:
     """A wish of which nothing is known but that it is in the log."""
     return _asked(
@@ -224,8 +194,9 @@ async def _unread(session: Session, wanted: str, record: Record) -> CloseView:
             seen=refusal.seen,
             remedy=refusal.remedy,
         )
+    intents = session.streams.full(session.streams.intents)
     async for fields in _since(session, StreamName.DEAD_LETTER, since, record.entry_id):
-        if fields.get("id") == record.entry_id:
+        if fields.get("id") == record.entry_id and fields.get("stream") == intents:
             view = msgspec.structs.replace(
                 view,
                 state=CloseState.REFUSED,

@@ -1,7 +1,7 @@
 """What is done at ``/v1/closes``: ask for one, look at one, list them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -52,7 +52,7 @@ class Closes:
     async def tell(self, request: web.Request, _: Token) -> web.StreamResponse:
         wanted, seconds = wanted_close(request), wait_of(request, LONGEST_WAIT_S)
         async with log_answers(_SILENT):
-            view = await self._seen(wanted, seconds)
+            view = await self._seen(wanted, seconds, lambda: request.transport is None)
         if view is None:
             raise unknown_close()
         return document(view)
@@ -67,11 +67,11 @@ class Closes:
             views = await asyncio.gather(*(look(self._session, plan) for plan in plans))
         return document(CloseList(closes=tuple(view for view in views if view is not None)))
 
-    async def _seen(self, wanted: str, seconds: float) -> CloseView | None:
+    async def _seen(self, wanted: str, seconds: float, has_gone: Callable[[], bool]) -> CloseView | None:
         if not seconds:
             return await look(self._session, wanted)
         with self._waiting.seat():
-            return await self._waiting.outcome(wanted, seconds)
+            return await self._waiting.outcome(wanted, seconds, has_gone)
 
     async def _newest(self, limit: int) -> Sequence[str]:
         """Open closes, then those that ended and are still in the log; the newest first."""

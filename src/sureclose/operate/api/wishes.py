@@ -25,6 +25,8 @@ from sureclose.streams.fields import recordable
 log = structlog.get_logger()
 
 DOOR: Final = "http"
+_NO_ADDRESS: Final = frozenset({".", ".."})
+"""Clients take them out of an address before they ask, escaped or not."""
 _RECORDED: Final = {
     Kind.KEY_NEEDED: "key_needed",
     Kind.CONFLICT: "conflict",
@@ -64,6 +66,8 @@ def intent_of(session: Session, sender: Sender, body: CloseBody) -> str:
             raise _refused(
                 "intent_id has characters that can't be printed, or spaces around it", "name it plainly"
             )
+        if body.intent_id in _NO_ADDRESS:
+            raise _refused("intent_id is dots alone, which no address can end with", "name it otherwise")
         return body.intent_id
     if sender.key is not None:
         return digest(DOOR, session.keys.account, sender.token.name, sender.key)
