@@ -9,6 +9,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from sureclose.operate.api import events
+from sureclose.operate.api.admission import Admission
 from sureclose.operate.api.bodies import CloseBody, CloseList, read_body
 from sureclose.operate.api.operations import ID, KEY, Operation, Parameter
 from sureclose.operate.api.problems import Kind
@@ -38,8 +39,9 @@ _SILENT: Final = "the log does not answer, so nothing is known of the close"
 class Closes:
     """The handlers."""
 
-    def __init__(self, session: Session, waiting: Waiting) -> None:
+    def __init__(self, session: Session, waiting: Waiting, admission: Admission) -> None:
         self._session = session
+        self._admission = admission
         self._waiting = waiting
 
     async def ask(self, request: web.Request, token: Token) -> web.StreamResponse:
@@ -60,10 +62,11 @@ class Closes:
     async def follow(self, request: web.Request, _: Token) -> web.StreamResponse:
         return await events.stream(request, self._waiting, wanted_close(request))
 
-    async def list(self, request: web.Request, _: Token) -> web.StreamResponse:
+    async def list(self, request: web.Request, token: Token) -> web.StreamResponse:
         limit = limit_of(request, default=_LISTED, most=_MOST_LISTED)
         async with log_answers(_SILENT):
             plans = await self._newest(limit)
+            self._admission.charge(token, max(1, len(plans)))
             views = await asyncio.gather(*(look(self._session, plan) for plan in plans))
         return document(CloseList(closes=tuple(view for view in views if view is not None)))
 

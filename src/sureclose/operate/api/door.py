@@ -37,7 +37,10 @@ class Door:
         self._admission = Admission(session.http, session.monotonic)
         self._follower = Follower(session)
         waiting = Waiting(session, self._follower, Room(session.http.most_waiting))
-        self.operations = (*Closes(session, waiting).operations(), *Everything(session).operations())
+        self.operations = (
+            *Closes(session, waiting, self._admission).operations(),
+            *Everything(session).operations(),
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """To be supervised: the reader that wakes those who wait."""
