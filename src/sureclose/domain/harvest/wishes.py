@@ -26,11 +26,17 @@ LONGEST_PAUSE_MS: Final = 600_000
 """Between two tries of one proposal: it doubles from the first to the longest."""
 
 
+ALL_OF_IT: Final = "all"
+"""The amount of a wish that leaves nothing."""
+
+
 class Fate(StrEnum):
     """What is known of a wish."""
 
     PENDING = "pending"
-    """On its way, under way, or parked for a person: nothing more is proposed for the position."""
+    """On its way or under way: nothing more is proposed for the position."""
+    PARKED = "parked"
+    """It waits for a person, who may take days: only another wish to close everything need not wait for it."""
     TAKEN = "taken"
     """It had an effect, or found nothing to close: it is not made again."""
     UNTAKEN = "untaken"
@@ -58,7 +64,11 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_full(self) -> bool:
-        return self.amount == "all"
+        return self.amount == ALL_OF_IT
+
+    @property
+    def is_over(self) -> bool:
+        return self.fate in {Fate.TAKEN, Fate.UNTAKEN}
 
     @property
     def again_at(self) -> int:
@@ -92,7 +102,7 @@ def amount_of(proposal: Proposal) -> str:
     """For people and for the book."""
     if proposal.quantity is not None:
         return f"{proposal.quantity:f}"
-    return "all" if proposal.fraction == ALL else f"{proposal.fraction:f} of it"
+    return ALL_OF_IT if proposal.fraction == ALL else f"{proposal.fraction:f} of it"
 
 
 def intent_id_of(account: str, policy: str, followed: Followed, name: str, number: int) -> str:
@@ -122,13 +132,17 @@ def number_of(kept: Kept, name: str) -> int:
     return kept.tries.get(name, 0) + 1
 
 
-def why_not_now(kept: Kept, name: str, now: int) -> str:
+def why_not_now(kept: Kept, proposal: Proposal, now: int) -> str:
     """Why a proposal is not made now; empty when it is. ``now`` is the log's milliseconds."""
+    name = proposal.name
     wish = kept.wish
     if wish is None or wish.fate is Fate.TAKEN:
         return ""
     if wish.fate is Fate.PENDING:
         return f"{wish.name} is under way"
+    if wish.fate is Fate.PARKED:
+        protects = name != wish.name and amount_of(proposal) == ALL_OF_IT
+        return "" if protects else f"{wish.name} is parked and waits for a person"
     if wish.name == name and now < wish.again_at:
         return (
             f"{name} had no effect ({wish.outcome}) and is made again in {(wish.again_at - now) / 1000:.0f} s"
@@ -164,7 +178,7 @@ def fate_of_report(wish: Wish, report: Report) -> Fate:
         case OutcomeKind.FLAT | OutcomeKind.ALREADY_FLAT:
             return Fate.TAKEN
         case OutcomeKind.PARKED:
-            return Fate.PENDING
+            return Fate.PARKED
         case OutcomeKind.REDUCED | OutcomeKind.REFUSED | OutcomeKind.SKIPPED:
             return Fate.TAKEN if report.filled_qty and not wish.is_full else Fate.UNTAKEN
 
