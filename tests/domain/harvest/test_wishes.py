@@ -28,7 +28,7 @@ from sureclose.domain.harvest.wishes import (
     seen,
     why_not_now,
 )
-from sureclose.domain.outcome import Outcome, OutcomeKind, Report
+from sureclose.domain.outcome import BELOW_STEP, Outcome, OutcomeKind, Report
 from tests.domain.harvest.views import NOW, episode
 
 RUNG: Final = Proposal(name="rung-1", action="PARTIAL_CLOSE", quantity=Decimal(2), rung=1, reason="so")
@@ -144,6 +144,20 @@ def test_a_rung_without_effect_is_not_taken_and_is_made_again_later() -> None:
     assert why_not_now(untaken, RUNG, NOW + VALID_MS + 100) == ""
     # Another proposal, such as one that protects, need not wait for it.
     assert why_not_now(untaken, HARD_LOSS, NOW + 101) == ""
+
+
+def test_a_rung_below_the_step_is_not_made_again_and_the_next_one_asks_for_both() -> None:
+    kept = asked(Kept(followed=followed()), RUNG, wish("rung-1", amount="0.0002"))
+    refused = msgspec.structs.replace(
+        report(OutcomeKind.REFUSED), outcome=Outcome(OutcomeKind.REFUSED, BELOW_STEP)
+    )
+    assert kept.wish is not None
+    fate = fate_of_report(kept.wish, refused)
+    assert (fate, fate_of_report(wish(), refused)) == (Fate.TOO_SMALL, Fate.UNTAKEN)
+    over = ended(kept, fate, "REFUSED(below_step)", NOW + 5)
+    # Its name is held back where a policy is asked, and its share is still to be asked for.
+    assert (over.followed.episode.rung, over.followed.episode.asked) == (0, frozenset({"rung-1"}))
+    assert why_not_now(over, msgspec.structs.replace(RUNG, name="rung-2", rung=2), NOW + 6) == ""
 
 
 @pytest.mark.parametrize(("number", "pause"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 10), (50, 10)])

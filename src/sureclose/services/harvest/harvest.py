@@ -248,7 +248,7 @@ class Harvest:
         after = ended(kept, fate, outcome, now)
         if not await self._ledger.write(_field(position), row, after):
             return kept
-        told = log.info if fate is Fate.TAKEN else log.warning
+        told = log.info if fate in {Fate.TAKEN, Fate.TOO_SMALL} else log.warning
         told(
             "harvest_wish_ended", symbol=position.symbol, name=kept.wish.name, fate=str(fate), outcome=outcome
         )
