@@ -48,6 +48,18 @@ class Remembers(Bad):
         return half() if self._looks % 2 else Hold(reason="not now")
 
 
+class Compares(Bad):
+    """Proposes once it has seen another symbol."""
+
+    def __init__(self) -> None:
+        super().__init__(self._seen)
+        self._symbols: set[str] = set()
+
+    def _seen(self, view: View) -> Any:
+        self._symbols.add(view.position.symbol)
+        return Hold(reason="the first") if len(self._symbols) < 2 else half()
+
+
 class Always(Bad):
     """Looks at nothing that has to be there."""
 
@@ -146,6 +158,7 @@ BAD: dict[str, tuple[Any, Clause, str]] = {
     "a file": (Bad(lambda _: half(str(len(Path("/etc/hosts").read_text()))[:1])), Clause.PURE, "open"),
     "print": (Bad(lambda _: half(str(print(end="")).lower())), Clause.PURE, "print"),
     "a memory": (Remembers(), Clause.DETERMINISTIC, "half"),
+    "a memory of other symbols": (Compares(), Clause.DETERMINISTIC, "half"),
     "nothing is known": (Always(lambda _: half()), Clause.INVENTS, "nothing is known"),
     "prices that were refused": (Always(_trusts_the_row), Clause.INVENTS, "other prices"),
     "what is gone": (Bad(_what_is_gone), Clause.GROWS, "half of it is left"),
