@@ -112,6 +112,25 @@ async def test_incident_20_without_data_nothing_is_decided_and_that_is_told(
     assert (await one.published())[-1]["action"] == "EMERGENCY_SL_CLOSE"
 
 
+class Exits:
+    """Takes itself for the process."""
+
+    name = "exits"
+
+    def judge(self, _: View) -> Judgement:
+        raise SystemExit(3)
+
+
+async def test_a_policy_that_would_end_the_process_ends_nothing_and_owes_no_answer(
+    make: Make, account: Account
+) -> None:
+    account.open("ETHUSDT")
+    one = make(Exits())
+    await one.settled()
+    await one.look()
+    assert one.seen["ETHUSDT"].reason == "exits raised SystemExit: 3"
+
+
 class Poisoned:
     """As the reference, but for one symbol."""
 

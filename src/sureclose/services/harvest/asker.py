@@ -86,7 +86,12 @@ class Asker:
         answer: asyncio.Future[Judgement] = loop.create_future()
 
         def work() -> None:
-            found = ask(self._policy, view)
+            found: Judgement
+            try:
+                found = ask(self._policy, view)
+            except BaseException as error:  # noqa: BLE001 - not swallowed: it ends this thread and no more, and is the answer
+                why = f"{self.name} raised {type(error).__name__}: {error}"
+                found = NoDecision(Condition.POLICY_FAILED, why)
             # A process that ends does not wait for it.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(answer.set_result, found)
