@@ -104,7 +104,11 @@ async def ask_to_close(session: Session, request: CloseRequest) -> Asked:
     Raises ``Refused`` for what nobody could execute, ``Conflict`` when something else was asked for under this id.
     """
     now = session.clock.now()
-    intent = checked(session, request, now)
+    return await publish(session, request, checked(session, request, now), now)
+
+
+async def publish(session: Session, request: CloseRequest, intent: Intent, now: int) -> Asked:
+    """Publish the intent that was ``checked`` just ``now``. Raises ``Conflict``."""
     assert intent.expires_at is not None
     plan_id = planned_id(intent)
     producer = session.wiring.producer

@@ -211,7 +211,7 @@ async def _unread(session: Session, wanted: str, record: Record) -> CloseView:
     """A wish that no executor has taken in: on its way, or stopped on it."""
     view = received(wanted, record)
     since = max(record.at, record.warrant_at)
-    async for fields in _since(session, StreamName.APPLY_RESULT, since):
+    async for fields in _since(session, StreamName.APPLY_RESULT, since, record.plan_id):
         if fields.get("plan_id") == record.plan_id and "outcome" not in fields:
             view = _decided(view, fields)
     async for refusal in refusals(session.wire, session.keys, record.plan_id, since):
@@ -224,7 +224,7 @@ async def _unread(session: Session, wanted: str, record: Record) -> CloseView:
             seen=refusal.seen,
             remedy=refusal.remedy,
         )
-    async for fields in _since(session, StreamName.DEAD_LETTER, since):
+    async for fields in _since(session, StreamName.DEAD_LETTER, since, record.entry_id):
         if fields.get("id") == record.entry_id:
             view = msgspec.structs.replace(
                 view,
@@ -251,12 +251,16 @@ def _decided(view: CloseView, fields: dict[str, str]) -> CloseView:
     )
 
 
-async def _since(session: Session, name: StreamName, since: int) -> AsyncIterator[dict[str, str]]:
-    stream, start = session.streams.full(name), str(since)
+async def _since(
+    session: Session, name: StreamName, since: int, wanted: str
+) -> AsyncIterator[dict[str, str]]:
+    """The entries that have the wanted text as a value; the others are not even decoded, for there may be thousands."""
+    stream, start, value = session.streams.full(name), str(since), wanted.encode()
     for _ in range(_PAGES):
         page = await session.wire.execute_command(b"XRANGE", stream, start, b"+", b"COUNT", _PAGE)
         for _, flat in page:
-            yield texts(flat)
+            if value in flat:
+                yield texts(flat)
         if len(page) < _PAGE:
             return
         start = "(" + page[-1][0].decode()

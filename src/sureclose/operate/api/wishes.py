@@ -1,11 +1,12 @@
 """From a request to a close that is asked for: its name, its key, its checks, and a record of why it was refused."""
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
+import structlog
 from redis.exceptions import RedisError
 
 from sureclose.domain.ids import digest
@@ -16,10 +17,12 @@ from sureclose.journal.refusals import Refusal, record_refusal
 from sureclose.operate.api.bodies import AnyBody, CloseBody
 from sureclose.operate.api.problems import Kind, Problem, later
 from sureclose.operate.api.tokens import Token
-from sureclose.operate.asking import CloseRequest, Conflict, Refused, ask_to_close, checked
+from sureclose.operate.asking import CloseRequest, Conflict, Refused, checked, publish
 from sureclose.operate.closes import CloseView, look, received
 from sureclose.operate.session import Session
 from sureclose.streams.fields import recordable
+
+log = structlog.get_logger()
 
 DOOR: Final = "http"
 _RECORDED: Final = {
@@ -125,20 +128,22 @@ async def take_in(session: Session, sender: Sender, body: CloseBody) -> Answer:
         quantity=body.quantity,
     )
     async with log_answers(_REPEAT):
-        try:
-            checked(session, request, session.clock.now())
-        except Refused as error:
-            return await _asked_before(session, request, error)
-        await claim_key(session, sender, body.said)
-        return await ask(session, request)
+        return await ask(session, request, lambda: claim_key(session, sender, body.said))
 
 
-async def ask(session: Session, request: CloseRequest) -> Answer:
-    """Ask, and tell how far it is. Raises ``Problem``, ``RedisError``."""
+async def ask(
+    session: Session, request: CloseRequest, claim: Callable[[], Awaitable[object]] | None = None
+) -> Answer:
+    """Ask, once ``claim`` has made a key the request's, and tell how far it is. Raises ``Problem``, ``RedisError``."""
+    now = session.clock.now()
     try:
-        asked = await ask_to_close(session, request)
+        intent = checked(session, request, now)
     except Refused as error:
         return await _asked_before(session, request, error)
+    if claim is not None:
+        await claim()
+    try:
+        asked = await publish(session, request, intent, now)
     except Conflict as error:
         raise Problem(Kind.CONFLICT, str(error), intent_id=request.intent_id) from None
     if asked.fresh:
@@ -200,6 +205,7 @@ async def log_answers(detail: str) -> AsyncIterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
+        log.warning("http_log_unavailable", error=f"{type(error).__name__}: {error}")
         raise later(Kind.LOG_UNAVAILABLE, detail) from error
 
 
