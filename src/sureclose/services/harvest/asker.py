@@ -89,7 +89,7 @@ class Asker:
             found: Judgement
             try:
                 found = ask(self._policy, view)
-            except BaseException as error:  # noqa: BLE001 - not swallowed: it ends this thread and no more, and is the answer
+            except SystemExit as error:  # it would end this thread and no more
                 why = f"{self.name} raised {type(error).__name__}: {error}"
                 found = NoDecision(Condition.POLICY_FAILED, why)
             # A process that ends does not wait for it.
