@@ -205,6 +205,7 @@ async def test_a_wish_that_nobody_could_mean_is_refused_and_its_reason_kept(
     assert answer.status == 422
     assert answer.kind == ("invalid" if reason == "invalid" else "refused")
     assert answer.document.get("reason", "invalid") == reason
+    assert answer.document["intent_id"] == intent_id
     [kept] = await two.refusals(intent_id)
     assert (kept["where"], kept["reason"], kept["actor"]) == ("http", reason, "default")
     assert kept["seen"]

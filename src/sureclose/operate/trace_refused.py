@@ -25,6 +25,8 @@ _REMEDIES: Final = {
     SAME_INTENT: "nothing, if one close was meant: trace the plan that was sent; else give each wish an intent_id of its own",
     "position_reopened": "decide anew, on the position as it is now",
     "unknown_symbol": "write symbol as the venue spells it",
+    "other_side": "`sureclose close SYMBOL --preview` shows the position; ask for the side that is open",
+    "dry_run": "nothing: a dry run sends nothing; `sureclose run` without --dry-run executes",
     "position_side_needed": "say LONG or SHORT: the account holds both sides",
     "below_step": "ask for at least one step of the symbol's quantity",
 }

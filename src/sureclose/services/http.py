@@ -211,7 +211,7 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem(HTTPStatus.NOT_FOUND, f"there is nothing here; there is {_paths(request.app)}")
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
-        detail = f"{request.method} is not possible here; {allowed} is"
+        detail = f"{request.method} is not possible here; use {allowed}"
         return problem(HTTPStatus.METHOD_NOT_ALLOWED, detail, {"Allow": allowed})
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:

@@ -215,13 +215,16 @@ async def log_answers(detail: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def kept(session: Session, sender: Sender, fields: Mapping[str, Any]) -> AsyncIterator[None]:
-    """A wish that is refused in here is recorded with its reason, so that its trace tells."""
+    """A wish that is refused in here is recorded with its reason; the answer names it, so that it can be traced."""
     try:
         yield
     except Problem as problem:
         if problem.kind in _RECORDED:
+            refusal = _refusal(session, sender, fields, problem)
             async with log_answers("the wish is refused, but the log did not take that down"):
-                await record_refusal(session.wire, session.keys, _refusal(session, sender, fields, problem))
+                await record_refusal(session.wire, session.keys, refusal)
+            if refusal.intent_id:
+                problem.facts["intent_id"] = refusal.intent_id
         raise
 
 
@@ -229,13 +232,14 @@ def _refusal(session: Session, sender: Sender, fields: Mapping[str, Any], proble
     named = _text(fields, "intent_id")
     if not named and sender.key is not None:
         named = digest(DOOR, session.keys.account, sender.token.name, sender.key)
+    remedy = problem.facts.get("remedy", "")
     return Refusal(
         where=DOOR,
         reason=problem.facts.get("reason", _RECORDED.get(problem.kind, "")),
         at=session.clock.now(),
         threshold=problem.facts.get("threshold", ""),
-        seen=problem.facts.get("seen", "") or recordable(problem.detail),
-        remedy=problem.facts.get("remedy", ""),
+        seen=problem.facts.get("seen", "") or recordable(problem.detail.removesuffix(f"; {remedy}")),
+        remedy=remedy,
         actor=sender.token.name,
         intent_id=named,
         symbol=_text(fields, "symbol"),
