@@ -81,7 +81,12 @@ def close(
     flat and what is not.
     """
     if everything == (symbol is not None):
-        raise click.UsageError("name one SYMBOL, or say --all")
+        said = (
+            "name one SYMBOL, or say --all"
+            if symbol is None
+            else "SYMBOL names one and --all means every one; say one of the two"
+        )
+        raise click.UsageError(said)
     if everything and intent_id is not None:
         raise click.UsageError("--intent-id names one wish, and --all makes one for each position")
     if quantity is not None and (everything or fraction is not None):

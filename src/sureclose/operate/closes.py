@@ -16,6 +16,7 @@ from sureclose.journal.chain import Loaded
 from sureclose.journal.checking.stored import STATES
 from sureclose.journal.claims import sent_as
 from sureclose.journal.refusals import refusals
+from sureclose.operate.remedies import REMEDIES
 from sureclose.operate.session import Session
 from sureclose.streams.names import StreamName
 from sureclose.streams.wire import texts
@@ -96,6 +97,21 @@ async def _sent_instead(session: Session, wanted: str, record: Record) -> CloseV
     return None if loaded is None else _journalled(wanted, plan_id, loaded, record)
 
 
+async def look_at(session: Session, plan_id: str) -> CloseView | None:
+    """The close of a plan by the name that it was asked for under, where it came through a door; else by the plan's own."""
+    loaded = await session.journal.load(plan_id)
+    if loaded is None:
+        return None
+    state = fold(loaded.facts)
+    if isinstance(state, New):
+        return _journalled(plan_id, plan_id, loaded, None)
+    intent_id = state.progress.decision.intent_id
+    record = await asked(session.wire, session.keys, intent_id)
+    if record is None or record.plan_id != plan_id:
+        return _journalled(plan_id, plan_id, loaded, None)
+    return _journalled(intent_id, plan_id, loaded, record)
+
+
 def _asked_anew(loaded: Loaded, record: Record) -> bool:
     """Whether a person asked for it after it was skipped: that burns nothing, so it begins once more."""
     skipped = loaded.state == STATES[OutcomeKind.SKIPPED]
@@ -146,6 +162,7 @@ def _result(state: State, last: str) -> dict[str, Any]:
     return {name: f"{value:f}" for name, value in amounts.items()} | {
         "outcome": str(report.outcome.kind),
         "reason": report.outcome.reason,
+        "remedy": REMEDIES.get(report.outcome.reason, ""),
         "code": report.outcome.code,
         "executed": report.executed,
         "order_ids": report.order_ids,
@@ -219,6 +236,7 @@ def _decided(view: CloseView, fields: dict[str, str]) -> CloseView:
         reason=veto.get("rule", fields.get("reason_codes", "")),
         threshold=veto.get("threshold", ""),
         seen=veto.get("seen", ""),
+        remedy=REMEDIES.get(veto.get("rule", ""), ""),
     )
 
 

@@ -25,7 +25,7 @@ from sureclose.operate.api.reading import (
 from sureclose.operate.api.tokens import Token
 from sureclose.operate.api.waiting import Waiting
 from sureclose.operate.api.wishes import Answer, Sender, kept, log_answers, take_in
-from sureclose.operate.closes import CloseView, look
+from sureclose.operate.closes import CloseView, look, look_at
 from sureclose.operate.session import Session
 from sureclose.services.http import TIMEOUT_S
 from sureclose.services.settings_tokens import Scope
@@ -67,7 +67,7 @@ class Closes:
         async with log_answers(_SILENT):
             plans = await self._newest(limit)
             self._admission.charge(token, max(1, len(plans)))
-            views = await asyncio.gather(*(look(self._session, plan) for plan in plans))
+            views = await asyncio.gather(*(look_at(self._session, plan) for plan in plans))
         return document(CloseList(closes=tuple(view for view in views if view is not None)))
 
     async def _seen(self, wanted: str, seconds: float, has_gone: Callable[[], bool]) -> CloseView | None:
