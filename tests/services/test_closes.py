@@ -8,14 +8,15 @@ import msgspec
 import pytest
 
 from sureclose.domain.close_state import CloseState
-from sureclose.domain.outcome import OutcomeKind
+from sureclose.domain.facts import Ended
+from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.words import Mode
 from sureclose.journal.chain import Chain
 from sureclose.journal.fence import Fence
 from sureclose.journal.refusals import Refusal, record_refusal
 from sureclose.journal.store import Journal
 from sureclose.operate.asking import CloseRequest, Conflict, Refused, ask_to_close
-from sureclose.operate.closes import CloseView, look
+from sureclose.operate.closes import CloseView, look, look_at
 from sureclose.operate.following import follow, follower
 from sureclose.operate.newest import MOST, NewestPlans
 from sureclose.operate.session import Session
@@ -248,3 +249,25 @@ async def test_another_wish_under_the_same_id_is_a_conflict_that_names_the_first
     await door.ask()
     with pytest.raises(Conflict, match="CLOSE of ETHUSDT"):
         await door.ask(fraction=Decimal("0.5"))
+
+
+async def test_by_its_plan_a_close_is_told_under_the_name_it_was_asked_for_with(door: Door) -> None:
+    asked = await door.ask("admitted", person=True)
+    chain = Chain(asked.plan_id)
+    facts = admitted(asked.plan_id)
+    named = msgspec.structs.replace(facts.decision, intent_id="admitted")
+    chain.unwritten.append(msgspec.structs.replace(facts, decision=named))
+    await door.desk.journal.append(chain, door.desk.lease)
+    found = await look_at(door.session, asked.plan_id)
+    assert found is not None
+    assert (found.id, found.plan_id, found.warranted) == ("admitted", asked.plan_id, True)
+    assert await look_at(door.session, "nobody's") is None
+
+
+async def test_an_outcome_that_a_person_can_do_something_about_says_what(door: Door) -> None:
+    asked = await door.ask()
+    chain = Chain(asked.plan_id)
+    chain.unwritten.append(admitted(asked.plan_id))
+    frozen = Ended(outcome=Outcome(OutcomeKind.SKIPPED, "frozen"))
+    await door.desk.publish(chain, frozen)
+    assert "authority show" in (await door.look()).remedy
