@@ -91,12 +91,11 @@ class Process:
             raise NotUp(f"{self.name} did not start: {self.told[-800:]}")
         return line
 
-    async def everything(self, given: bytes) -> bytes:
-        """Hand it ``given``, and wait for its end and all its output."""
-        output, _ = await self._child.communicate(given)
+    async def ended(self, given: bytes) -> None:
+        """Hand it ``given``, and wait for its good end."""
+        await self._child.communicate(given)
         if self._child.returncode:
             raise NotUp(f"{self.name} failed: {self.told[-800:]}")
-        return output
 
     async def says(self, text: str) -> None:
         """Wait until the text stands in its log."""

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from pathlib import Path
 from typing import Final, Self
 
 import msgspec
@@ -28,6 +29,8 @@ class Orders(msgspec.Struct, frozen=True):
     starts_at: float
     """By the wall clock, in seconds: all processes begin together."""
     shots: tuple[Shot, ...]
+    answers: str
+    """The file that the answers go to, in the order of the shots."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -123,7 +126,7 @@ async def fire(orders: Orders) -> list[Told]:
 def main() -> None:
     orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
     told = uvloop.run(fire(orders))
-    sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
+    Path(orders.answers).write_bytes(msgspec.json.encode(told))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,10 +26,10 @@ import click
 import msgspec
 import uvloop
 
-from benchmarks.deployment import Process, Venue
+from benchmarks.deployment import NotUp, Process, Venue
 from benchmarks.http_books import Books, Size, keys_of, secrets_in, size
 from benchmarks.http_clients import Orders, Shot, Told
-from benchmarks.http_mix import ANSWERS, Mix, Request, Sort, Wish
+from benchmarks.http_mix import ANSWERS, UNKNOWN, Mix, Request, Sort, Wish
 from benchmarks.market import Market
 from benchmarks.tables import table
 from sureclose.streams.connection import Log, LogSettings
@@ -39,6 +40,7 @@ CONNECTIONS: Final = 16
 """Of one process of clients, to each door."""
 _AHEAD_S: Final = 1.0
 _OUTCOMES_AT_ONCE: Final = 32
+_TRIES: Final = 10
 _GROWTH_MIB: Final = 64.0
 """What both processes may have grown by in the second round. A finished close is kept for a while, at some KiB."""
 _GROWTH_FILES: Final = 16
@@ -126,12 +128,21 @@ async def staged(folder: Path, symbols: int) -> AsyncIterator[Stage]:
             stack.push_async_callback(run.stop)
             runs.append(run)
             await run.says("listening")
-        await asyncio.wait(
-            [asyncio.create_task(run.says("resumed")) for run in runs], return_when=asyncio.FIRST_COMPLETED
-        )
+        await _first(run.says("resumed") for run in runs)
         log = await stack.enter_async_context(Log(LogSettings(url=server.url)))
         doors = [run.told.partition("listening")[2].partition("address=")[2].split()[0] for run in runs]
         yield Stage(folder, venue, log, doors, [run.pid for run in runs], token)
+
+
+async def _first(waits: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Until one of them is there: either process may be the one that executes."""
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 async def volley(stage: Stage, plan: Plan, requests: Sequence[Request]) -> list[Told]:
@@ -143,9 +154,10 @@ async def volley(stage: Stage, plan: Plan, requests: Sequence[Request]) -> list[
     async def one(number: int, shots: Sequence[Shot]) -> list[Told]:
         command = [sys.executable, "-m", "benchmarks.http_clients"]
         child = await Process.start(f"clients-{number}", command, stage.folder)
-        orders = Orders(doors, CONNECTIONS, starts_at, tuple(shots))
-        said = await child.everything(msgspec.json.encode(orders) + b"\n")
-        return msgspec.json.decode(said, type=list[Told])
+        answers = stage.folder / f"answers-{number}.json"
+        orders = Orders(doors, CONNECTIONS, starts_at, tuple(shots), str(answers))
+        await child.ended(msgspec.json.encode(orders) + b"\n")
+        return msgspec.json.decode(answers.read_bytes(), type=list[Told])
 
     told = await asyncio.gather(
         *(one(number, [request.shot for request in share]) for number, share in enumerate(shares))
@@ -159,17 +171,25 @@ async def outcomes(stage: Stage, wishes: Sequence[Wish]) -> dict[str, dict[str, 
     room = asyncio.Semaphore(_OUTCOMES_AT_ONCE)
     async with aiohttp.ClientSession(headers=headers) as session:
 
+        async def said(method: str, url: str, **more: Any) -> dict[str, Any]:
+            """As a client does: what is not known now is asked again."""
+            for _ in range(_TRIES):
+                async with session.request(method, url, **more) as answer:
+                    if answer.status < HTTPStatus.BAD_REQUEST:
+                        found: dict[str, Any] = await answer.json()
+                        return found
+                    if answer.status not in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
+                        answer.raise_for_status()
+                    await asyncio.sleep(int(answer.headers["Retry-After"]))
+            raise NotUp(f"{method} {url} is not answered")
+
         async def one(number: int, wish: Wish) -> tuple[str, dict[str, Any]]:
-            door = stage.doors[number % len(stage.doors)]
+            door = f"{stage.doors[number % len(stage.doors)]}/v1/closes"
             async with room:
                 key = {"Idempotency-Key": wish.key}
-                async with session.post(f"{door}/v1/closes", data=wish.body, headers=key) as answer:
-                    answer.raise_for_status()
-                    close: dict[str, Any] = await answer.json()
-                for _ in range(6):
-                    async with session.get(f"{door}/v1/closes/{close['id']}?wait=10s") as answer:
-                        answer.raise_for_status()
-                        close = await answer.json()
+                close = await said("POST", door, data=wish.body, headers=key)
+                for _ in range(_TRIES):
+                    close = await said("GET", f"{door}/{close['id']}?wait=10s")
                     if close["final"]:
                         break
                 return wish.key, close
@@ -183,7 +203,7 @@ def judged(requests: Sequence[Request], told: Sequence[Told]) -> list[str]:
     ids: dict[str, set[str]] = {}
     fresh: Counter[str] = Counter()
     for request, answer in zip(requests, told, strict=True):
-        if answer.status not in ANSWERS[request.sort]:
+        if answer.status not in {*ANSWERS[request.sort], UNKNOWN}:
             wrong.append(f"{request.sort}: {answer.status} {answer.body[:200]}")
         if request.wish is not None and answer.status == 202:
             ids.setdefault(request.wish.key, set()).add(msgspec.json.decode(answer.body)["id"])
@@ -228,11 +248,7 @@ async def measure(plan: Plan, folder: Path) -> Report:
             sizes.append(size(stage.pids))
             wrong += judged(requests, told)
             click.echo(f"round {number + 1} of {plan.rounds} done", err=True)
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(f"{stage.venue.rest}/paper/v1/records") as answer,
-        ):
-            wrong += Books(await answer.json()).faults(mix.wishes, closes)
+        wrong += (await _books(stage)).faults(mix.wishes, closes)
         keys = {kind: await keys_of(stage.log.commands(), kind) for kind in ("asked", "idempotency")}
     wrong += [
         f"{count} keys of {kind} for {len(mix.wishes)} wishes"
@@ -246,6 +262,15 @@ async def measure(plan: Plan, folder: Path) -> Report:
         if grown > _GROWTH_MIB or files > _GROWTH_FILES:
             wrong.append(f"the last round left {grown:.0f} MiB and {files} open files")
     return Report(plan, tuple(rounds), tuple(sizes), keys, len(mix.wishes), tuple(wrong))
+
+
+async def _books(stage: Stage) -> Books:
+    headers = {"X-MBX-APIKEY": stage.venue.api_key}
+    async with (
+        aiohttp.ClientSession(headers=headers, raise_for_status=True) as session,
+        session.get(f"{stage.venue.rest}/paper/v1/records") as answer,
+    ):
+        return Books(await answer.json())
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

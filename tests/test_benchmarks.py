@@ -88,3 +88,15 @@ async def test_the_bench_of_starts_has_a_figure_for_each_log_and_a_bare_client(t
     for row in report["rows"]:
         assert row["cpu_seconds"][0] > 0
         assert row["seconds"][0] > 0
+
+
+@pytest.mark.timeout(120)
+async def test_the_http_door_loses_and_doubles_nothing_under_a_volley_of_all_sorts(tmp_path: Path) -> None:
+    """Good, repeated, absurd, unauthorised: 500 a second at two doors, and the exchange's books have each close once."""
+    volley = ("--per-s", "500", "--seconds", "1", "--rounds", "1", "--symbols", "120")
+    report = await _figures(tmp_path, "benchmarks.http_door", *volley)
+    assert report["wrong"] == []
+    assert report["wishes"] == report["keys"]["asked"] > 20
+    (volley_of,) = report["rounds"]
+    assert volley_of["asked"] == 500
+    assert {"good", "repeat", "absurd", "unauthorised", "look"} <= volley_of["answered"].keys()

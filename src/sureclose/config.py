@@ -7,6 +7,7 @@ environment names, or from systemd's credentials.
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from sureclose.services.settings_hooks import (
     HookSettings,
     SecretFileUnreadable,
     check_hooks,
+    check_secrets,
     secret_of_file,
 )
 from sureclose.streams.address import masked
@@ -117,6 +119,14 @@ def load(files: Sequence[Path] = (), environment: Mapping[str, str] | None = Non
         raise ConfigError(f"{error}; `sureclose new-config` shows every key and its default") from None
 
 
+def need_secrets(config: Config) -> None:
+    """Raises ``ConfigError`` for a hook that anybody could close through."""
+    try:
+        check_secrets(config.hooks)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 def source(
     files: Sequence[Path], section: str, key: str, environment: Mapping[str, str] | None = None
 ) -> str:
@@ -204,7 +214,8 @@ def _read_secrets(hooks: Any) -> None:
     for name, hook in hooks.items() if isinstance(hooks, dict) else ():
         file = hook.get("secret_file") if isinstance(hook, dict) else None
         if isinstance(file, str) and file and not hook.get("secret"):
-            hook["secret"] = secret_of_file(name, file)
+            with suppress(SecretFileUnreadable):  # which is said where the secret is needed
+                hook["secret"] = secret_of_file(name, file)
 
 
 def _value(text: str) -> Any:

@@ -12,7 +12,17 @@ import pytest
 
 from sureclose.fault_points import CRASHED
 from tests.acceptance.keys import kind_of
-from tests.acceptance.world import Process, Scenarios, World, command, eventually, world
+from tests.acceptance.world import (
+    Process,
+    Scenarios,
+    World,
+    beside,
+    command,
+    eventually,
+    exchange,
+    popen,
+    world,
+)
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -358,6 +368,61 @@ async def _in_hedge_mode(log_url: str, folder: Path) -> None:
         assert sides == ["LONG", "SHORT"]
 
 
+HALF: Final = """
+from decimal import Decimal
+
+from sureclose.policies import Hold, Proposal
+
+class Half:
+    name = "half"
+
+    def judge(self, view):
+        if view.mark is None:
+            return view.doubt()
+        if view.mark.price < view.position.entry_price * Decimal("1.02"):
+            return Hold(reason="below")
+        return Proposal(name="half", action="PARTIAL_CLOSE", fraction=Decimal("0.5"), reason="above")
+"""
+
+
+def _installed(folder: Path) -> str:
+    """A package beside ours that brings a policy."""
+    info = folder / "half-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "half.py").write_text(HALF)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: half\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[sureclose.policies]\nhalf = half:Half\n")
+    return str(folder)
+
+
+async def _somebody_elses_policy(log_url: str, folder: Path) -> None:
+    """It acts, and the reference watches: what that would have done is told, and done by nobody."""
+    async with (
+        exchange(folder) as venue,
+        beside(venue, log_url, folder, begin=popen) as deployment,
+    ):
+        held = await opened(deployment, "ETHUSDT", 400)
+        await executor(deployment)
+        named = {"HARVEST__POLICY": "half", "HARVEST__SHADOW": '["reference"]'}
+        harvest(deployment, PYTHONPATH=_installed(folder / "site"), **named)
+        await venue.price(held.symbol, held.price_at("2.5"))
+        assert quantities(await closed(deployment, held.symbol, 1)) == [held.share("0.5")]
+
+        async def shown() -> dict[str, str] | None:
+            return next((fields for _, fields in await deployment.log.entries("harvest.shadow")), None)
+
+        shadow = await eventually("the shadow is told of", shown)
+        assert (shadow["source"], shadow["shadow"]) == ("harvest:reference", "True")
+        assert shadow["reason"].startswith("rung 1")
+        # Copied to the stream of wishes by mistake, it is nobody's wish there either.
+        entry = await deployment.log.add("harvest.intent", shadow)
+        await deployment.log.finished("harvest.intent", "intent_executor_harvest", entry)
+        await deployment.log.consumed_all()
+        assert len((await venue.records()).orders(held.symbol)) == 1
+        [wish, copied] = await wishes(deployment, held.symbol)
+        assert (wish["source"], copied["intent_id"]) == ("harvest:half", shadow["intent_id"])
+
+
 async def _proven(_: str, folder: Path) -> None:
     done = await command("prove", "--via", "harvest", "--json", folder=folder)
     assert done.code == 0, done
@@ -374,6 +439,7 @@ SCENARIOS: Scenarios = {
     "test_beside_the_roles_that_execute_it_decides_all_the_same": _beside_the_executor,
     "test_what_a_freeze_skipped_is_not_taken_and_not_repeated_at_once": _frozen,
     "test_in_hedge_mode_each_side_is_decided_about_by_itself": _in_hedge_mode,
+    "test_somebody_else_s_policy_decides_while_the_reference_only_watches": _somebody_elses_policy,
     "test_the_six_proofs_hold_of_a_wish_of_harvest_s_own": _proven,
 }
 
@@ -404,6 +470,12 @@ async def test_what_a_freeze_skipped_is_not_taken_and_not_repeated_at_once(
 
 
 async def test_in_hedge_mode_each_side_is_decided_about_by_itself(under_way: Awaitable[None]) -> None:
+    await under_way
+
+
+async def test_somebody_else_s_policy_decides_while_the_reference_only_watches(
+    under_way: Awaitable[None],
+) -> None:
     await under_way
 
 

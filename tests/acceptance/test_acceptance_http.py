@@ -27,6 +27,7 @@ from tests.acceptance.world import (
     hosted,
     judged,
     token,
+    typed,
     world,
 )
 from tests.clients.test_clients import PYTHON
@@ -135,7 +136,7 @@ async def test_a_key_belongs_to_its_request_and_to_its_token(two: Two) -> None:
 
 
 async def test_an_intent_id_is_one_wish_whatever_the_key(two: Two) -> None:
-    held, intent_id = await two.exchange.open(70), f"wish {token()}/ä"
+    held, intent_id = await two.exchange.open(70), f"wish {{{token()}}}/ä"
     answers = [
         await two.door.ask(key, symbol=held.symbol, fraction="0.5", intent_id=intent_id)
         for key in (None, token(), token())
@@ -148,6 +149,22 @@ async def test_an_intent_id_is_one_wish_whatever_the_key(two: Two) -> None:
     assert (other.status, other.kind, other.document["intent_id"]) == (409, "conflict", intent_id)
     assert [one["reason"] for one in await two.refusals(intent_id)] == ["conflict"]
     await two.exchange.closed_once(held, held.share("0.5"))
+
+
+@pytest.mark.parametrize("dots", [".", ".."])
+async def test_a_name_that_has_no_address_is_refused(two: Two, dots: str) -> None:
+    answer = await two.door.ask(symbol=two.exchange.unused(), intent_id=dots)
+    assert (answer.status, answer.document["reason"]) == (422, "absurd")
+
+
+async def test_a_person_is_asked_before_a_machines_wish_gets_a_warrant(two: Two) -> None:
+    symbol, intent_id = two.exchange.unused(), token()
+    assert (await two.door.ask(symbol=symbol, intent_id=intent_id)).status == 202
+    wish = ["close", symbol, "--intent-id", intent_id]
+    refused = await asyncio.to_thread(typed, two.deployment, wish, "n\n")
+    assert (refused.code, "nothing was closed" in refused.out) == (1, True), refused
+    events = await two.deployment.log.entries("authority.events")
+    assert not [fields for _, fields in events if fields.get("intent_id") == intent_id]
 
 
 async def test_a_partial_close_needs_a_key_or_a_name_and_a_full_one_does_not(two: Two) -> None:
@@ -188,6 +205,7 @@ async def test_a_wish_that_nobody_could_mean_is_refused_and_its_reason_kept(
     assert answer.status == 422
     assert answer.kind == ("invalid" if reason == "invalid" else "refused")
     assert answer.document.get("reason", "invalid") == reason
+    assert answer.document["intent_id"] == intent_id
     [kept] = await two.refusals(intent_id)
     assert (kept["where"], kept["reason"], kept["actor"]) == ("http", reason, "default")
     assert kept["seen"]
@@ -489,9 +507,21 @@ async def _log_stands_still(_: str, folder: Path) -> None:
         assert (full.status, full.kind) == (429, "too-many-waiting")
         await asyncio.gather(*waits)
         assert (await door.get(slow, "1ms")).status == 200, "their places are free again"
+        stuck = await deployment.log.unheard(held.symbol)
+        waits = [asyncio.create_task(door.get(stuck, "30s")) for _ in range(2)]
+        await eventually("both have their places", partial(_status, door, stuck, 429))
+        for task in waits:
+            task.cancel()
+        await eventually("who has gone has no place", partial(_status, door, stuck, 200), 10)
+        assert not (await door.get(stuck)).document["final"]
         flood = await asyncio.gather(*(door.get("nobody") for _ in range(120)))
         assert {answer.status for answer in flood} == {404, 429}
         assert {answer.kind for answer in flood if answer.status == 429} == {"rate"}
+
+
+async def _status(door: Door, close_id: str, wanted: int) -> bool | None:
+    await asyncio.sleep(0.1)  # the rate of this door is low
+    return (await door.get(close_id, "1ms")).status == wanted or None
 
 
 async def _shut(log_url: str, folder: Path) -> None:

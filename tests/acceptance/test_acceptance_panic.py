@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.acceptance.world import Done, Scenarios, World, world
+from tests.acceptance.world import Done, Process, Scenarios, World, hosted, world
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -58,6 +58,34 @@ async def _one_that_can_not_be_closed(log_url: str, folder: Path) -> None:
         await deployment.exchange.calm()
 
 
+async def _what_happens_meanwhile(log_url: str, folder: Path) -> None:
+    """The log goes away while the closes go on, and somebody opens a position."""
+    async with hosted(folder) as deployment:
+        await deployment.start()
+        await deployment.exchange.list_markets()
+        stuck = await deployment.exchange.open()
+        await deployment.log.room(1)
+        unheard = await deployment.command("close", stuck.symbol, "--fraction", "0.5")
+        await deployment.log.room(0)
+        assert (unheard.code, "--intent-id close-" in unheard.err) == (6, True), unheard
+        await deployment.exchange.untouched(stuck)
+        await deployment.exchange.fault("refused", stuck.symbol, code=-4131, count=1_000)
+        close = Process(["close", stuck.symbol, "--wait"], deployment.settings, folder, "close")
+        await close.says("plan ")
+        panic = Process(["panic", "--json", "--timeout", "20"], deployment.settings, folder, "panic")
+        await panic.says("plan ")
+        late = await deployment.exchange.open()
+        await deployment.log.stall(4_000)
+        done = Done(await panic.ended(), panic.out.read_text(), panic.told)
+        assert "the log does not answer" in done.err, done
+        assert (await close.ended(), "it goes on" in close.told) == (6, True), close.told
+        assert done.code in {1, 5}, done
+        assert _states(done)[late.symbol] == "open"
+        assert _states(done)[stuck.symbol] in {"open", "waiting"}
+        assert done.document["all_flat"] is False
+        await deployment.exchange.calm()
+
+
 async def _all_of_one_side(log_url: str, folder: Path) -> None:
     async with world(log_url, folder) as deployment:
         await deployment.up(deployment.run())
@@ -85,6 +113,12 @@ async def test_panic_tells_what_is_not_flat_and_closes_the_rest(under_way: Await
     await under_way
 
 
+async def test_panic_tells_what_is_left_though_the_log_goes_away_and_a_position_opens(
+    under_way: Awaitable[None],
+) -> None:
+    await under_way
+
+
 async def test_close_all_shows_what_it_would_close_and_keeps_to_the_side(under_way: Awaitable[None]) -> None:
     await under_way
 
@@ -92,5 +126,6 @@ async def test_close_all_shows_what_it_would_close_and_keeps_to_the_side(under_w
 SCENARIOS: Final[Scenarios] = {
     "test_panic_closes_everything_once_under_freeze": _panic_under_freeze,
     "test_panic_tells_what_is_not_flat_and_closes_the_rest": _one_that_can_not_be_closed,
+    "test_panic_tells_what_is_left_though_the_log_goes_away_and_a_position_opens": _what_happens_meanwhile,
     "test_close_all_shows_what_it_would_close_and_keeps_to_the_side": _all_of_one_side,
 }

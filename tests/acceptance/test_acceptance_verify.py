@@ -12,7 +12,7 @@ from tests.acceptance.world import Exchange, Scenarios, World, decision, hosted,
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
-JOURNAL_ONLY: Final = 10
+JOURNAL_ONLY: Final = 11
 """Checks that need nothing but the journal."""
 EXCHANGE: Final = 6
 
@@ -74,7 +74,7 @@ async def _real_closes_verify(log_url: str, folder: Path) -> None:
         done = await deployment.command("verify", "--venue")
         assert done.code == 0, done
         assert "3 closes" in done.out
-        assert "no violations, no of 17 checks not made" in done.out
+        assert "no violations, no of 18 checks not made" in done.out
 
         one = await deployment.command("verify", plan_id, "--trades", str(trades), "--json")
         assert (one.code, one.document["closes"]) == (0, 1)

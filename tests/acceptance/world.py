@@ -277,7 +277,11 @@ async def within_s(folder: Path) -> float:
 def descendants(pid: int) -> list[int]:
     """All living processes below ``pid``, wherever they were put."""
     found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []  # it has ended since
+    for task in tasks:
         try:
             children = (task / "children").read_text().split()
         except OSError:
@@ -677,6 +681,28 @@ class Producer:
     async def forget(self, key: str) -> None:
         """A key has lived out its time."""
         await self._client.delete(self.prefix + key)
+
+    async def unheard(self, symbol: str) -> str:
+        """A wish that the doors know and nobody ever reads: its name."""
+        name = token()
+        said = {
+            "plan_id": token(),
+            "symbol": symbol,
+            "position_side": "BOTH",
+            "action": "CLOSE",
+            "at": now_ms(),
+        }
+        said |= {"expires_at": now_ms() + 60_000, "door": "http", "actor": "nobody", "entry_id": "1-1"}
+        await self._client.hset(f"{self.prefix}sureclose:paper:main:asked:{name}", mapping=said)
+        return name
+
+    async def room(self, most: int) -> None:
+        """The memory that the log may take, in bytes; 0 is all there is."""
+        await self._client.config_set("maxmemory", most)
+
+    async def stall(self, ms: int) -> None:
+        """The log answers nobody for so long."""
+        await self._client.execute_command("CLIENT", "PAUSE", ms, "ALL")
 
     async def trim(self, stream: str, length: int) -> None:
         await self._client.xtrim(self.prefix + stream, maxlen=length, approximate=False)

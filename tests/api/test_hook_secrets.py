@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from sureclose.config import Config, ConfigError, load, shown
-from sureclose.operate.api.hook_secrets import Hooks
-from sureclose.services.settings_hooks import HookSettings
+from sureclose.config import Config, ConfigError, load, need_secrets, shown
+from sureclose.operate.api.hook_secrets import Hook, Hooks
+from sureclose.services.settings_hooks import HookSettings, check_secrets
 
 SECRET = "a-secret-of-the-hook"
 BODY = json.dumps({"a": 1, "auth": {"key": SECRET}}).encode()
@@ -54,6 +54,14 @@ def test_a_secret_in_another_place_does_not_count() -> None:
     assert not found("hmac-sha256:X-Sign", body=BODY + b" ", X_Sign=MAC.hex())
 
 
+def test_an_alert_is_read_without_its_secret_however_its_sender_escapes_it() -> None:
+    secret = "a/secret/of-the-hook"
+    hook = Hook("tv", HookSettings(secret=secret, secret_in="body:key", symbol="$.ticker"))
+    said = json.dumps({"key": secret, "note": ["the " + secret, {secret: "is told"}], "ticker": "ä"})
+    for body in (said, said.replace("/", "\\/"), said.replace("a/", "\\u0061\\u002f")):
+        assert hook.read(body.encode()) == {"note": ["the ***", {"***": "is told"}], "ticker": "ä"}
+
+
 def test_an_unknown_hook_has_no_secret() -> None:
     assert not found("query:key", name="nobody", query=f"?key={SECRET}&secret={SECRET}")
     assert not found("query:key", name="", query="?secret=")
@@ -73,12 +81,10 @@ def hook(**more: Any) -> HookSettings:
         ({"secret": "short"}, "16 to 256"),
         ({"secret": "1234567890123456"}, "a letter"),
         ({"secret": 'has "quotes" and spaces'}, "16 to 256"),
-        ({"secret_in": ""}, "secret_in"),
         ({"secret_in": "body"}, "secret_in"),
         ({"secret_in": "body:$"}, "secret_in"),
         ({"secret_in": "cookie:x"}, "secret_in"),
         ({"secret_in": "header:not a header"}, "secret_in"),
-        ({"symbol": ""}, "symbol is not set"),
         ({"symbol": "$.a b"}, "no place"),
         ({"fraction": "1", "quantity": "1"}, "can't both"),
         ({"identity": ["constant"]}, "the same in each alert"),
@@ -93,6 +99,18 @@ def hook(**more: Any) -> HookSettings:
 def test_a_mapping_that_can_not_be_meant_is_refused(more: dict[str, Any], why: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=why):
         hook(**more)
+
+
+@pytest.mark.parametrize(
+    ("more", "why"), [({"secret_in": ""}, "secret_in is"), ({"symbol": ""}, "a.symbol is not set")]
+)
+def test_a_hook_that_is_half_set_stops_who_takes_alerts_and_no_other_command(
+    more: dict[str, Any], why: str
+) -> None:
+    """A stray variable of a hook must not stop `panic`."""
+    with pytest.raises(ValueError, match=why):
+        check_secrets({"a": hook(**more)})
+    assert load([], {"SURECLOSE__HOOKS__STRAY__SECRET": SECRET}).hooks["stray"].secret == SECRET
 
 
 def test_the_secret_comes_from_the_environment_from_a_file_or_from_the_configuration(tmp_path: Path) -> None:
@@ -124,7 +142,7 @@ def test_a_hook_without_a_secret_is_no_configuration(
     file = tmp_path / "c.toml"
     file.write_text(f'[hooks.a]\nsymbol = "$"\nsecret_in = "query:key"\n{text}\n')
     with pytest.raises(ConfigError, match=why):
-        load([file], environment)
+        need_secrets(load([file], environment))
 
 
 @pytest.mark.parametrize("name", ["", "A", "a b", "a__b", "a-b", "a/b", "a" * 65, "-a"])

@@ -37,9 +37,20 @@ def test_the_names_that_are_remembered_are_bounded() -> None:
 
 def test_a_place_is_free_again_when_it_is_left_however() -> None:
     room = Room(1)
-    with room.place(), pytest.raises(FullHouse), room.place():
+    with room.seat(), pytest.raises(FullHouse), room.seat():
         raise AssertionError
     assert room.taken == 0
-    with pytest.raises(KeyError), room.place():
+    with pytest.raises(KeyError), room.seat():
         raise KeyError
     assert room.taken == 0
+
+
+def test_what_costs_more_than_one_is_paid_by_who_comes_next() -> None:
+    now = 0.0
+    rates = Rates(10, lambda: now)
+    assert rates.take("a") == 0
+    rates.owe("a", 99)
+    assert rates.take("a") == pytest.approx(9.1)
+    assert rates.take("b") == 0
+    now = 9.2
+    assert rates.take("a") == 0

@@ -1,7 +1,6 @@
 """The document and the page say what is there: no more, no less."""
 
 import re
-from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -13,15 +12,20 @@ from sureclose.operate.api.openapi import openapi, problems_of
 from sureclose.operate.api.page import page
 from sureclose.operate.api.problems import Kind
 from sureclose.operate.closes import CloseView
+from sureclose.operate.session import Session
 from sureclose.services.settings import HttpSettings
+from sureclose.streams.connection import Log, LogSettings
 
 
 @pytest.fixture
 def door() -> Door:
-    session = SimpleNamespace(
-        http=HttpSettings(), monotonic=lambda: 0.0, log=SimpleNamespace(settings=SimpleNamespace(block_ms=1))
-    )
-    return Door(cast("Any", session))
+    settings = dict.fromkeys(Session.__struct_fields__, cast("Any", None))
+    settings |= {
+        "http": HttpSettings(),
+        "monotonic": lambda: 0.0,
+        "log": Log(LogSettings(url="redis://127.0.0.1:1")),
+    }
+    return Door(Session(**settings))
 
 
 @pytest.fixture

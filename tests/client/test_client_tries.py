@@ -101,6 +101,23 @@ async def test_nobody_at_the_address_is_unavailable() -> None:
                 await client.close("ETHUSDT")
 
 
+async def test_an_error_leads_to_no_other_that_holds_the_token() -> None:
+    async def nonsense(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/9.9 nonsense\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(nonsense, "127.0.0.1", 0) as server:
+        url = "http://{}:{}".format(*server.sockets[0].getsockname())
+        async with AsyncClient(url, TOKEN, retries=()) as client:
+            with pytest.raises(BadAnswer, match="does not speak HTTP") as raised:
+                await client.get("any")
+    error: BaseException | None = raised.value
+    while error is not None:
+        assert TOKEN not in repr(error) + repr(vars(error))
+        error = error.__cause__ or error.__context__
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [

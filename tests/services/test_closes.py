@@ -2,27 +2,30 @@
 
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 import pytest
 
 from sureclose.domain.close_state import CloseState
-from sureclose.domain.outcome import OutcomeKind
+from sureclose.domain.facts import Ended
+from sureclose.domain.outcome import Outcome, OutcomeKind
 from sureclose.domain.words import Mode
 from sureclose.journal.chain import Chain
 from sureclose.journal.fence import Fence
 from sureclose.journal.refusals import Refusal, record_refusal
 from sureclose.journal.store import Journal
 from sureclose.operate.asking import CloseRequest, Conflict, Refused, ask_to_close
-from sureclose.operate.closes import CloseView, look
+from sureclose.operate.closes import CloseView, look, look_at
 from sureclose.operate.following import follow, follower
+from sureclose.operate.newest import MOST, NewestPlans
 from sureclose.operate.session import Session
 from sureclose.services.identity import producer
 from sureclose.services.reading import Wiring
 from sureclose.services.settings import StreamSettings
 from sureclose.streams.codec import CodecRules
 from sureclose.streams.connection import Log
+from sureclose.streams.wire import Wire
 from sureclose.venue.clock import wall_ms
 from tests.journal.journals import Desk, admitted, ended, sending
 
@@ -43,6 +46,7 @@ class Door:
             "venue_settings": SimpleNamespace(environment=Mode.PAPER),
             "fence": Fence(),
             "clock": SimpleNamespace(now=wall_ms),
+            "newest_plans": NewestPlans(),
         }
         self.session = Session(**parts)
 
@@ -57,10 +61,28 @@ class Door:
         assert found is not None
         return found
 
-    async def say(self, stream: str, **fields: str) -> None:
+    async def say(self, stream: str, /, **fields: str) -> None:
         await self.desk.do(
             "XADD", f"{self.desk.prefix}{stream}", "*", *(p for pair in fields.items() for p in pair)
         )
+
+
+_FILL: Final = """for number = 1, ARGV[1] do
+  redis.call('XADD', KEYS[1], '*', 'plan_id', 'p' .. number, 'intent_id', 'n' .. number)
+end"""
+
+
+class Counting:
+    """Counts the entries that are read through it."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self.entries = 0
+
+    async def execute_command(self, *args: bytes | str | int) -> Any:
+        reply = await self._wire.execute_command(*args)
+        self.entries += len(reply)
+        return reply
 
 
 @pytest.fixture
@@ -70,6 +92,28 @@ async def door(log: Log, log_prefix: str) -> Door:
 
 async def test_what_nobody_asked_for_is_not_known(door: Door) -> None:
     assert await look(door.session, "i") is None
+
+
+async def test_a_wish_of_no_door_is_found_by_its_plan_among_the_newest(door: Door) -> None:
+    for number in range(3):
+        await door.say("apply.plan", intent_id="old", plan_id=f"p{number}", symbol="ETHUSDT")
+        assert (await door.look("old")).plan_id == f"p{number}"
+    assert (await door.look("p1")).plan_id == "p1"
+    await door.desk.do("EVAL", _FILL, 1, f"{door.desk.prefix}apply.plan", MOST)
+    assert (await door.look("n7")).plan_id == "p7"
+    await door.say("apply.plan", plan_id="last")
+    assert (await door.look("last")).state is CloseState.RECEIVED
+    assert await look(door.session, "n0") is None
+    assert await look(door.session, "source") is None
+
+
+async def test_to_ask_for_what_nobody_knows_reads_no_plan_twice(door: Door) -> None:
+    await door.desk.do("EVAL", _FILL, 1, f"{door.desk.prefix}apply.plan", MOST)
+    assert await look(door.session, "nobody") is None
+    wire = Counting(door.desk.wire)
+    stream = f"{door.desk.prefix}apply.plan"
+    assert await door.session.newest_plans.find(wire, stream, "nobody") is None
+    assert wire.entries == 0
 
 
 async def test_a_wish_is_received_and_then_what_its_decision_says(door: Door) -> None:
@@ -91,7 +135,10 @@ async def test_a_veto_is_told_with_its_threshold_and_what_was_seen(door: Door) -
 
 async def test_a_dead_letter_or_a_refusal_of_a_stage_refuses_it(door: Door) -> None:
     asked = await door.ask()
-    await door.say("dead.letter", id=asked.entry_id, reason="absurd", remedy="write it right")
+    letter = {"id": asked.entry_id, "reason": "absurd", "remedy": "write it right"}
+    await door.say("dead.letter", stream=f"{door.desk.prefix}apply.plan", **letter)
+    assert (await door.look()).state is CloseState.RECEIVED, "an entry of another stream has its id by chance"
+    await door.say("dead.letter", stream=f"{door.desk.prefix}harvest.intent", **letter)
     view = await door.look()
     assert (view.state, view.reason, view.remedy) == (CloseState.REFUSED, "absurd", "write it right")
     other = await door.ask("j")
@@ -202,3 +249,25 @@ async def test_another_wish_under_the_same_id_is_a_conflict_that_names_the_first
     await door.ask()
     with pytest.raises(Conflict, match="CLOSE of ETHUSDT"):
         await door.ask(fraction=Decimal("0.5"))
+
+
+async def test_by_its_plan_a_close_is_told_under_the_name_it_was_asked_for_with(door: Door) -> None:
+    asked = await door.ask("admitted", person=True)
+    chain = Chain(asked.plan_id)
+    facts = admitted(asked.plan_id)
+    named = msgspec.structs.replace(facts.decision, intent_id="admitted")
+    chain.unwritten.append(msgspec.structs.replace(facts, decision=named))
+    await door.desk.journal.append(chain, door.desk.lease)
+    found = await look_at(door.session, asked.plan_id)
+    assert found is not None
+    assert (found.id, found.plan_id, found.warranted) == ("admitted", asked.plan_id, True)
+    assert await look_at(door.session, "nobody's") is None
+
+
+async def test_an_outcome_that_a_person_can_do_something_about_says_what(door: Door) -> None:
+    asked = await door.ask()
+    chain = Chain(asked.plan_id)
+    chain.unwritten.append(admitted(asked.plan_id))
+    frozen = Ended(outcome=Outcome(OutcomeKind.SKIPPED, "frozen"))
+    await door.desk.publish(chain, frozen)
+    assert "authority show" in (await door.look()).remedy

@@ -13,6 +13,7 @@ from sureclose.domain.harvest.policy import Hold, Judgement, Proposal, View
 from sureclose.domain.harvest.reference import Reference
 from sureclose.domain.harvest.wishes import SETTLED_MS, VALID_MS, Fate
 from sureclose.services.alarms.alarm import AlarmKind
+from sureclose.services.harvest.asker import AT_ONCE, LATE_MOST
 from sureclose.services.harvest.conditions import LONG_S
 from sureclose.services.harvest.harvest import STALE_MS
 from sureclose.services.harvest.health import Answer, parsed
@@ -111,6 +112,25 @@ async def test_incident_20_without_data_nothing_is_decided_and_that_is_told(
     assert (await one.published())[-1]["action"] == "EMERGENCY_SL_CLOSE"
 
 
+class Exits:
+    """Takes itself for the process."""
+
+    name = "exits"
+
+    def judge(self, _: View) -> Judgement:
+        raise SystemExit(3)
+
+
+async def test_a_policy_that_would_end_the_process_ends_nothing_and_owes_no_answer(
+    make: Make, account: Account
+) -> None:
+    account.open("ETHUSDT")
+    one = make(Exits())
+    await one.settled()
+    await one.look()
+    assert one.seen["ETHUSDT"].reason == "exits raised SystemExit: 3"
+
+
 class Poisoned:
     """As the reference, but for one symbol."""
 
@@ -185,8 +205,8 @@ async def test_incident_26_a_policy_that_is_late_leaves_the_stated_rule_and_is_v
     assert "did not answer within" in seen["ETHUSDT"].reason
     assert ("HARVEST_POLICY", "late") in one.standing
     # However long it takes, it is not asked for ever, and what protects goes on.
-    await one.look(rounds=5)
-    assert "is not asked before it gives one" in one.seen["ETHUSDT"].reason
+    await one.look(rounds=2)
+    assert "still owes its last answer" in one.seen["ETHUSDT"].reason
     account.at_r("ETHUSDT", "-1.6")
     await one.look()
     assert [wish["action"] for wish in await one.published()] == ["EMERGENCY_SL_CLOSE"]
@@ -195,6 +215,55 @@ async def test_incident_26_a_policy_that_is_late_leaves_the_stated_rule_and_is_v
         while one.seen["ETHUSDT"].by != "late":
             await one.look()
     assert ("HARVEST_POLICY", "late") not in one.standing
+
+
+class Stuck:
+    """As the reference, but it never comes back from some symbols."""
+
+    name = "stuck"
+
+    def __init__(self, *symbols: str) -> None:
+        self.symbols = symbols
+        self.stuck = 0
+        self.let = threading.Event()
+
+    def judge(self, view: View) -> Judgement:
+        if view.position.symbol in self.symbols:
+            self.stuck += 1
+            self.let.wait()
+        return Reference().judge(view)
+
+
+async def test_incident_25_a_policy_that_is_stuck_with_one_symbol_is_asked_about_the_others(
+    make: Make, account: Account
+) -> None:
+    policy = Stuck("ETHUSDT")
+    account.open("ETHUSDT")
+    account.open("BTCUSDT")
+    one = make(policy, patience_s=0.3)
+    await one.look(rounds=LATE_MOST + 3)
+    account.at_r("BTCUSDT", "2.1")
+    await one.look()
+    policy.let.set()
+    assert [(wish["symbol"], wish["source"]) for wish in await one.published()] == [
+        ("BTCUSDT", "harvest:stuck")
+    ]
+
+
+async def test_a_policy_that_is_stuck_with_many_positions_takes_no_more_threads(
+    make: Make, account: Account
+) -> None:
+    symbols = [f"{letter}USDT" for letter in "ABCDEFGHIJKLMNOP"]
+    policy = Stuck(*symbols)
+    for symbol in symbols:
+        account.open(symbol)
+    one = make(policy, patience_s=0.05)
+    await one.look(rounds=4)
+    # Those that were asked at once may be late at once; nothing is asked after that.
+    stuck = policy.stuck
+    policy.let.set()
+    assert LATE_MOST <= stuck < AT_ONCE + LATE_MOST
+    assert any("before it gives one" in seen.reason for seen in one.seen.values())
 
 
 async def test_incident_89_nothing_is_decided_about_what_is_flat_and_what_is_open_has_a_decider_or_an_alarm(

@@ -145,7 +145,7 @@ async def test_an_unknown_path_is_a_problem_that_names_the_known_ones(address: s
 async def test_a_wrong_method_is_a_problem_that_names_the_right_ones(address: str) -> None:
     status, kind, body = await get(f"{address}/health", "DELETE")
     assert status == 405
-    assert problem(status, kind, body)["detail"] == "DELETE is not possible here; GET, HEAD is"
+    assert problem(status, kind, body)["detail"] == "DELETE is not possible here; use GET, HEAD"
 
 
 async def test_what_a_handler_refuses_is_a_problem_too(address: str) -> None:

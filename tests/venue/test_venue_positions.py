@@ -27,6 +27,7 @@ class Account:
         self.hold: list[asyncio.Event] = []
         self.fail: set[int] = set()
         self.slow: Callable[[int], float] = lambda _read: 0.0
+        self.clock: Callable[[], float] = asyncio.get_running_loop().time
 
     def tick(self) -> int:
         self.ticks += 1
@@ -35,7 +36,7 @@ class Account:
     async def read(self, symbol: str | None) -> list[Position]:
         number = len(self.reads)
         self.reads.append(symbol)
-        self.starts.append(asyncio.get_running_loop().time())
+        self.starts.append(self.clock())
         requested_at = self.tick()
         if number < len(self.hold):
             await self.hold[number].wait()
@@ -156,7 +157,14 @@ async def test_everyone_is_served_by_a_read_requested_after_his_call(
     account = Account()
     account.fail = failing
     account.slow = lambda read: slowness[read % len(slowness)] / 1000
-    reads = reads_of(account, interval_ms)
+    looked: list[float] = []
+
+    def steady() -> float:
+        looked.append(asyncio.get_running_loop().time())
+        return looked[-1]
+
+    reads = PositionReads(account.read, interval_ms=interval_ms, steady=steady)
+    account.clock = lambda: looked[-1]
 
     async def call(symbol: str) -> None:
         called_at = account.tick()

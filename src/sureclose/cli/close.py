@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 import click
+from redis.exceptions import RedisError
 
 from sureclose.cli import exits
 from sureclose.cli.amounts import Amount, FractionType, QuantityType
@@ -80,7 +81,12 @@ def close(
     flat and what is not.
     """
     if everything == (symbol is not None):
-        raise click.UsageError("name one SYMBOL, or say --all")
+        said = (
+            "name one SYMBOL, or say --all"
+            if symbol is None
+            else "SYMBOL names one and --all means every one; say one of the two"
+        )
+        raise click.UsageError(said)
     if everything and intent_id is not None:
         raise click.UsageError("--intent-id names one wish, and --all makes one for each position")
     if quantity is not None and (everything or fraction is not None):
@@ -115,6 +121,8 @@ def close(
                     asked = await ask_to_close(session, request)
                 except ValueError as error:
                     return exits.fail(Exit.ERROR, str(error))
+                except RedisError as error:
+                    return exits.fail(Exit.UNKNOWN, _not_answered(request, error))
                 if not wait:
                     tell(asked, None, as_json=as_json)
                     return Exit.DONE
@@ -132,14 +140,25 @@ async def _close_all(
         show_table(await _shown(session, held, wanted, amount))
         if not yes and not (has_terminal() and agreed("Close all of these?")):
             return exits.fail(Exit.ERROR, "nothing was closed; --yes closes without asking")
-    wish = Wish(actor=actor(), reason="sureclose close --all", fraction=amount.fraction or Decimal(1))
+    part = amount.fraction or Decimal(1)
+    everything = side is PositionSide.BOTH and part == 1
+    wish = Wish(actor=actor(), reason="sureclose close --all", fraction=part, everything=everything)
     chosen = [one for one in held if (one.symbol, one.position_side) in wanted]
     return await close_and_tell(session, chosen, wish, seconds, as_json=as_json)
 
 
+def _not_answered(request: CloseRequest, error: RedisError) -> str:
+    """The name was ours to choose, so only this tells it; under another one a repeat of a part closes twice."""
+    return (
+        f"the log did not answer, so it is not known whether the wish was taken in ({error}); repeat it with "
+        f"--intent-id {request.intent_id}, which closes nothing twice"
+    )
+
+
 async def _agreed(session: Session, request: CloseRequest, *, yes: bool) -> bool:
-    """A person sees what would be sent. What was asked for already is only followed, and is no question."""
-    if await asking.asked(session.wire, session.keys, request.intent_id) is not None:
+    """A person sees what would be sent. What a person asked for already is only followed, and is no question."""
+    known = await asking.asked(session.wire, session.keys, request.intent_id)
+    if known is not None and known.warrant_at:
         return True
     wanted = [(_listed(request.symbol), request.position_side)]
     try:
@@ -182,6 +201,12 @@ async def _wait(session: Session, found: Follower, asked: Asked, seconds: float,
                 async for view in follow(session, found, asked):
                     tell_state(view)
                     ended = view if view.final else None
+    except RedisError as error:
+        return exits.fail(
+            Exit.UNKNOWN,
+            f"the log does not answer, so it is not known how the close stands ({error}); it goes on: "
+            f"`sureclose trace {asked.plan_id}` tells",
+        )
     except TimeoutError:
         pass
     if ended is None:

@@ -16,7 +16,10 @@ from sureclose.operate.harvest_status import HarvestStatus
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
 def status(options: Options, *, as_json: bool) -> None:
-    """Show what it sees of each open position, what it would do, what it asked for, and what is wrong."""
+    """Show what it sees of each open position, what it would do, what it asked for, and what is wrong.
+
+    Exit code 3 when no process of it speaks.
+    """
 
     async def command() -> Exit:
         async with opened(options, "harvest", may_start=False) as session:
@@ -25,6 +28,8 @@ def status(options: Options, *, as_json: bool) -> None:
             exits.print_json(found)
         else:
             _say(found)
+        if not found.alive:
+            return exits.fail(Exit.NOT_RUNNING, "nobody decides: no process of harvest speaks")
         return Exit.DONE
 
     exits.run(command)

@@ -11,6 +11,7 @@ from sureclose.cli import exits
 from sureclose.cli.codes import Exit
 from sureclose.cli.options import Options
 from sureclose.cli.session import load
+from sureclose.config import need_secrets
 from sureclose.operate.api.hook_secrets import Hook
 from sureclose.operate.api.hook_trial import Trial, trials
 from sureclose.venue.clock import wall_ms
@@ -34,6 +35,7 @@ def try_out(options: Options, name: str, file: Path, *, as_json: bool) -> None:
 
     async def command() -> Exit:
         config = load(options)
+        need_secrets(config)
         if name not in config.hooks:
             known = ", ".join(config.hooks) or "none"
             return exits.fail(

@@ -36,7 +36,7 @@ def panic(options: Options, *, timeout: float, as_json: bool) -> None:
     async def command() -> Exit:
         async with opened(options, "panic", may_start=False) as session:
             held = await session.venue.positions()
-            wish = Wish(actor=actor(), reason="sureclose panic", action=PANIC)
+            wish = Wish(actor=actor(), reason="sureclose panic", action=PANIC, everything=True)
             return await close_and_tell(session, held, wish, timeout, as_json=as_json)
 
     exits.run(command)

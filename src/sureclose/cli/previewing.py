@@ -7,9 +7,9 @@ from rich.table import Table
 
 from sureclose.cli import exits
 from sureclose.cli.codes import Exit
-from sureclose.cli.telling import WHAT_TO_DO
 from sureclose.domain.preview import Obstacle, Preview
 from sureclose.operate.preview import Shown
+from sureclose.operate.remedies import REMEDIES
 
 
 def tell(shown: Shown, *, as_json: bool) -> Exit:
@@ -59,7 +59,7 @@ def _row(one: Preview) -> tuple[str, ...]:
     if one.obstacle is not None:
         return (
             *place,
-            f"[yellow]none: {WHAT_TO_DO[one.obstacle]}[/]",
+            f"[yellow]none: {REMEDIES[one.obstacle]}[/]",
             f"{one.left:f}" if known else "",
             "",
             "",

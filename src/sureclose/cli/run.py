@@ -9,6 +9,7 @@ from sureclose.cli import exits
 from sureclose.cli.codes import Exit
 from sureclose.cli.options import Options
 from sureclose.cli.session import load, opened
+from sureclose.config import need_secrets
 from sureclose.operate import running
 from sureclose.paper.command import die_with_parent
 from sureclose.services.routes import default_roles
@@ -64,6 +65,7 @@ def run(options: Options, roles: tuple[Role, ...] | None, parent_death: int | No
 
     async def command() -> Exit:
         config = load(options)
+        need_secrets(config)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)

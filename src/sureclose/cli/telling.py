@@ -13,22 +13,10 @@ from rich.console import Console
 from sureclose.cli import exits
 from sureclose.cli.codes import Exit
 from sureclose.domain.close_state import CloseState
+from sureclose.domain.times import iso_ms
 from sureclose.operate.asking import Asked
 from sureclose.operate.closes import CloseView
 from sureclose.operate.closing_all import line
-
-WHAT_TO_DO = {
-    "already_flat": "nothing is open there",
-    "other_side": "the position is on the other side; leave --side out, or name the side that it is on",
-    "position_side_needed": "both sides are open; say by --side which one is meant",
-    "expired": "the wish was not taken in before it expired; look at `sureclose doctor`, then repeat it",
-    "unknown_symbol": "the venue lists no such symbol; write it as the venue does, such as ETHUSDT",
-    "below_step": "the amount is below the symbol's smallest step; close more of it",
-    "frozen": "closing is frozen and the warrant has run out; repeat the close",
-    "not_authorised": "nobody holds the grant and the warrant has run out; repeat the close",
-    "position_changed": "somebody else changed the position meanwhile; look at it, then close what is left",
-}
-"""For the reasons that a person can do something about."""
 
 _COLOURS = {
     CloseState.FLAT: "green",
@@ -38,6 +26,7 @@ _COLOURS = {
     CloseState.REFUSED: "bold red",
 }
 _EVERY_S = 0.2
+_TIMES = frozenset({"requested_at", "expires_at", "updated_at"})
 
 
 class Said(Protocol):
@@ -104,9 +93,10 @@ def tell(asked: Asked, view: CloseView | None, *, as_json: bool) -> None:
     else:
         width = max(map(len, document))
         for name, value in document.items():
-            click.echo(f"{name:<{width}}  {value}")
-    if view is not None and (remedy := view.remedy or WHAT_TO_DO.get(view.reason, "")):
-        click.echo(f"sureclose: {remedy}", err=True)
+            shown = iso_ms(int(value)) if name in _TIMES else value
+            click.echo(f"{name:<{width}}  {shown}")
+    if view is not None and view.remedy:
+        click.echo(f"sureclose: {view.remedy}", err=True)
 
 
 def _text(value: Any) -> str:

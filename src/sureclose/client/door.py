@@ -151,7 +151,11 @@ class Door:
             ) as answer:
                 yield answer
         except aiohttp.ClientResponseError as error:
-            raise BadAnswer(_bad(error.status, f"{self._address.url} does not speak HTTP")) from error
+            status = error.status
+        else:
+            return
+        # Not in there: that error holds the headers of the request, and so the token.
+        raise BadAnswer(_bad(status, f"{self._address.url} does not speak HTTP"))
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,10 @@ class OutcomeKind(StrEnum):
     SKIPPED = "SKIPPED"
     REFUSED = "REFUSED"
     PARKED = "PARKED"
+
+
+BELOW_STEP: Final = "below_step"
+"""Why a close of less than the smallest quantity that the venue trades is refused."""
 
 
 class Outcome(msgspec.Struct, frozen=True):

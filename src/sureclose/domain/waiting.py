@@ -12,7 +12,7 @@ from sureclose.domain.history import closed_by, seen_since, went_through_zero
 from sureclose.domain.ids import client_order_id_for
 from sureclose.domain.market import OrderReport, Position, SymbolRules, Trade
 from sureclose.domain.moves import again, conclude, expired, flat, see, settled, stale, stop
-from sureclose.domain.outcome import Outcome, OutcomeKind
+from sureclose.domain.outcome import BELOW_STEP, Outcome, OutcomeKind
 from sureclose.domain.planning import SAME_INTENT, sent_already
 from sureclose.domain.policy import Clears, Policy
 from sureclose.domain.price import MARKET_ORDER_REJECT, bounded
@@ -159,7 +159,7 @@ def _sized_or_gated(
     decision, before = progress.decision, state.progress.sized
     target = target_of(position.amount, decision.fraction, decision.quantity, rules)
     if not target:
-        return stop(progress, "below_step", kind=OutcomeKind.REFUSED)
+        return stop(progress, BELOW_STEP, kind=OutcomeKind.REFUSED)
     if before is not None and same_sizing(before, position, target):
         return _gate(state, position, rules, (), policy)
     sized = facts.Sized(position=position, target=target, side=closing_side(position))
@@ -178,7 +178,7 @@ def _gate(
     progress = state.progress
     quantity = next_chunk(progress.remaining, position.amount, rules)
     if not quantity:
-        return stop(progress, "below_step", new_facts, kind=OutcomeKind.REFUSED)
+        return stop(progress, BELOW_STEP, new_facts, kind=OutcomeKind.REFUSED)
     if _blocked(progress, position):
         return Step(
             state, new_facts, steps.ReadResting(why=facts.Why.BLOCKING, position=position, rules=rules)

@@ -9,7 +9,7 @@ import msgspec
 from sureclose.domain.actions import ALL, CLOSE, PARTIAL_CLOSE
 from sureclose.domain.events import EntryRef, Intent
 from sureclose.domain.planning import planned_id
-from sureclose.domain.times import LONGEST_EXPIRY_MS
+from sureclose.domain.times import LONGEST_EXPIRY_MS, iso_ms
 from sureclose.domain.words import AgeSource, PositionSide
 from sureclose.journal import asking, lease
 from sureclose.journal.asking import Record, Saying, Warrant, Word
@@ -104,7 +104,11 @@ async def ask_to_close(session: Session, request: CloseRequest) -> Asked:
     Raises ``Refused`` for what nobody could execute, ``Conflict`` when something else was asked for under this id.
     """
     now = session.clock.now()
-    intent = checked(session, request, now)
+    return await publish(session, request, checked(session, request, now), now)
+
+
+async def publish(session: Session, request: CloseRequest, intent: Intent, now: int) -> Asked:
+    """Publish the intent that was ``checked`` just ``now``. Raises ``Conflict``."""
     assert intent.expires_at is not None
     plan_id = planned_id(intent)
     producer = session.wiring.producer
@@ -149,7 +153,9 @@ def checked(session: Session, request: CloseRequest, now: int) -> Intent:
     expires_at = now + VALID_MS if request.expires_at is None else request.expires_at
     if expires_at <= now:
         raise Refused(
-            "expired", "ask with an expires_at that is ahead", f"expires_at was {now - expires_at} ms ago"
+            "expired",
+            "ask with an expires_at that is ahead",
+            f"expires_at is {iso_ms(expires_at)}, and it is {iso_ms(now)}",
         )
     if expires_at > now + LONGEST_EXPIRY_MS:
         raise Refused("absurd", "let it expire within 24 hours", "expires_at is more than a day ahead")

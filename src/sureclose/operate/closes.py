@@ -16,19 +16,16 @@ from sureclose.journal.chain import Loaded
 from sureclose.journal.checking.stored import STATES
 from sureclose.journal.claims import sent_as
 from sureclose.journal.refusals import refusals
+from sureclose.operate.remedies import REMEDIES
 from sureclose.operate.session import Session
 from sureclose.streams.names import StreamName
-from sureclose.streams.wire import id_key, texts
+from sureclose.streams.wire import texts
 
 _NOTHING_SENT: Final = frozenset({CloseState.SKIPPED, CloseState.REFUSED, CloseState.FLAT})
 """What a plan can come to without an order, where another one of the same intent had one."""
 _PAGE: Final = 1_000
 _PAGES: Final = 5
 """How much of a stream is searched, from when the wish was said, for a verdict on one that never became a close."""
-
-
-_RECENT: Final = 2
-"""How much of the newest plans is searched for a wish that came through no door."""
 
 
 class CloseView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -77,7 +74,8 @@ async def look(session: Session, wanted: str) -> CloseView | None:
         loaded = await session.journal.load(wanted)
         if loaded is not None:
             return _journalled(wanted, wanted, loaded, None)
-        record = await _planned(session, wanted)
+        stream = session.streams.full(StreamName.APPLY_PLAN)
+        record = await session.newest_plans.find(session.wire, stream, wanted)
         if record is None:
             return None
     loaded = await session.journal.load(record.plan_id)
@@ -97,6 +95,21 @@ async def _sent_instead(session: Session, wanted: str, record: Record) -> CloseV
         return None
     loaded = await session.journal.load(plan_id)
     return None if loaded is None else _journalled(wanted, plan_id, loaded, record)
+
+
+async def look_at(session: Session, plan_id: str) -> CloseView | None:
+    """The close of a plan by the name that it was asked for under, where it came through a door; else by the plan's own."""
+    loaded = await session.journal.load(plan_id)
+    if loaded is None:
+        return None
+    state = fold(loaded.facts)
+    if isinstance(state, New):
+        return _journalled(plan_id, plan_id, loaded, None)
+    intent_id = state.progress.decision.intent_id
+    record = await asked(session.wire, session.keys, intent_id)
+    if record is None or record.plan_id != plan_id:
+        return _journalled(plan_id, plan_id, loaded, None)
+    return _journalled(intent_id, plan_id, loaded, record)
 
 
 def _asked_anew(loaded: Loaded, record: Record) -> bool:
@@ -149,6 +162,7 @@ def _result(state: State, last: str) -> dict[str, Any]:
     return {name: f"{value:f}" for name, value in amounts.items()} | {
         "outcome": str(report.outcome.kind),
         "reason": report.outcome.reason,
+        "remedy": REMEDIES.get(report.outcome.reason, ""),
         "code": report.outcome.code,
         "executed": report.executed,
         "order_ids": report.order_ids,
@@ -173,33 +187,6 @@ def _asked(view: CloseView, record: Record) -> CloseView:
     )
 
 
-async def _planned(session: Session, wanted: str) -> Record | None:
-    """Of a wish that came through no door: what its plan says, should it be one of the newest."""
-    stream, end = session.streams.full(StreamName.APPLY_PLAN), "+"
-    for _ in range(_RECENT):
-        page = await session.wire.execute_command(b"XREVRANGE", stream, end, b"-", b"COUNT", _PAGE)
-        for entry_id, flat in page:
-            fields = texts(flat)
-            if wanted in {fields.get("intent_id"), fields.get("plan_id")} and "plan_id" in fields:
-                return Record(
-                    plan_id=fields["plan_id"],
-                    symbol=fields.get("symbol", ""),
-                    position_side=fields.get("position_side", ""),
-                    action=fields.get("action", ""),
-                    at=id_key(entry_id)[0],
-                    expires_at=0,
-                    door="stream",
-                    actor=fields.get("source", ""),
-                    fraction=fields.get("fraction", ""),
-                    quantity=fields.get("quantity", ""),
-                    entry_id=entry_id.decode(),
-                )
-        if len(page) < _PAGE:
-            break
-        end = "(" + page[-1][0].decode()
-    return None
-
-
 def received(wanted: str, record: Record) -> CloseView:
     """A wish of which nothing is known but that it is in the log."""
     return _asked(
@@ -211,7 +198,7 @@ async def _unread(session: Session, wanted: str, record: Record) -> CloseView:
     """A wish that no executor has taken in: on its way, or stopped on it."""
     view = received(wanted, record)
     since = max(record.at, record.warrant_at)
-    async for fields in _since(session, StreamName.APPLY_RESULT, since):
+    async for fields in _since(session, StreamName.APPLY_RESULT, since, record.plan_id):
         if fields.get("plan_id") == record.plan_id and "outcome" not in fields:
             view = _decided(view, fields)
     async for refusal in refusals(session.wire, session.keys, record.plan_id, since):
@@ -224,8 +211,9 @@ async def _unread(session: Session, wanted: str, record: Record) -> CloseView:
             seen=refusal.seen,
             remedy=refusal.remedy,
         )
-    async for fields in _since(session, StreamName.DEAD_LETTER, since):
-        if fields.get("id") == record.entry_id:
+    intents = session.streams.full(session.streams.intents)
+    async for fields in _since(session, StreamName.DEAD_LETTER, since, record.entry_id):
+        if fields.get("id") == record.entry_id and fields.get("stream") == intents:
             view = msgspec.structs.replace(
                 view,
                 state=CloseState.REFUSED,
@@ -248,15 +236,20 @@ def _decided(view: CloseView, fields: dict[str, str]) -> CloseView:
         reason=veto.get("rule", fields.get("reason_codes", "")),
         threshold=veto.get("threshold", ""),
         seen=veto.get("seen", ""),
+        remedy=REMEDIES.get(veto.get("rule", ""), ""),
     )
 
 
-async def _since(session: Session, name: StreamName, since: int) -> AsyncIterator[dict[str, str]]:
-    stream, start = session.streams.full(name), str(since)
+async def _since(
+    session: Session, name: StreamName, since: int, wanted: str
+) -> AsyncIterator[dict[str, str]]:
+    """The entries that have the wanted text as a value; the others are not even decoded, for there may be thousands."""
+    stream, start, value = session.streams.full(name), str(since), wanted.encode()
     for _ in range(_PAGES):
         page = await session.wire.execute_command(b"XRANGE", stream, start, b"+", b"COUNT", _PAGE)
         for _, flat in page:
-            yield texts(flat)
+            if value in flat:
+                yield texts(flat)
         if len(page) < _PAGE:
             return
         start = "(" + page[-1][0].decode()

@@ -2,12 +2,13 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
 import msgspec
+from redis.exceptions import RedisError
 
 from sureclose.domain.close_state import CloseState
 from sureclose.domain.market import Position
@@ -57,6 +58,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     fraction: Decimal = Decimal(1)
     action: str | None = None
+    everything: bool = False
+    """Whether nothing at all is to be left, on whatever side."""
 
 
 async def close_all(
@@ -64,22 +67,38 @@ async def close_all(
 ) -> tuple[Ended, ...]:
     """Ask for every close at once, follow them for so long, then read what is left.
 
-    Raises ``NoExecutor`` before anything was asked for, ``RedisError``.
+    Whatever fails on the way, what is left is told. Raises ``NoExecutor``, ``RedisError`` before anything was asked for.
     """
     await need_executor(session)
-    async with follower(session) as found:
-        asked = [
-            (position, await _ask(session, position, wish, f"all-{secrets.token_hex(6)}"))
-            for position in held
-        ]
-        for position, one in asked:
-            said(f"{position.symbol} {position.position_side} {position.amount:f}: plan {one.plan_id}")
-        views = await _followed(session, found, [one for _, one in asked], seconds, said)
+    asked: list[tuple[Position, Asked | str]] = []
+    views: dict[str, CloseView] = {}
+    try:
+        async with follower(session) as found:
+            for position in held:
+                one = await _ask(session, position, wish, f"all-{secrets.token_hex(6)}")
+                asked.append((position, one))
+                how = one if isinstance(one, str) else f"plan {one.plan_id}"
+                said(f"{position.symbol} {position.position_side} {position.amount:f}: {how}")
+            wishes = [one for _, one in asked if isinstance(one, Asked)]
+            await _followed(session, found, wishes, seconds, said, views)
+    except* (RedisError, OSError) as lost:
+        said(f"the log does not answer, what was asked for goes on: {lost.exceptions[0]}")
     left = await _left(session, said)
-    return tuple(_ended(position, one, views.get(one.plan_id), left, wish) for position, one in asked)
+    told = tuple(_ended(position, one, views, left, wish) for position, one in asked)
+    return told + tuple(_opened_meanwhile(held, left, wish))
 
 
-async def _ask(session: Session, position: Position, wish: Wish, intent_id: str) -> Asked:
+async def _ask(session: Session, position: Position, wish: Wish, intent_id: str) -> Asked | str:
+    """One that can't be asked for keeps no other from it: then it is said why."""
+    try:
+        return await _asked(session, position, wish, intent_id)
+    except RedisError as error:
+        return f"not known to be taken in as --intent-id {intent_id}: {error}"
+    except ValueError as error:
+        return str(error)
+
+
+async def _asked(session: Session, position: Position, wish: Wish, intent_id: str) -> Asked:
     return await ask_to_close(
         session,
         CloseRequest(
@@ -97,10 +116,14 @@ async def _ask(session: Session, position: Position, wish: Wish, intent_id: str)
 
 
 async def _followed(
-    session: Session, found: Follower, asked: Sequence[Asked], seconds: float, said: Progress
-) -> dict[str, CloseView]:
-    """The outcomes that came in time, by plan."""
-    views: dict[str, CloseView] = {}
+    session: Session,
+    found: Follower,
+    asked: Sequence[Asked],
+    seconds: float,
+    said: Progress,
+    views: dict[str, CloseView],
+) -> None:
+    """Note the outcomes that come in time, by plan."""
     try:
         async with asyncio.timeout(seconds):
             async for one, view in follow_all(session, found, asked):
@@ -109,7 +132,6 @@ async def _followed(
                     said(f"{view.symbol}: {line(view)}, {len(views)} of {len(asked)}")
     except TimeoutError:
         said(f"{len(asked) - len(views)} have no outcome within {seconds:g} s; they go on")
-    return views
 
 
 async def _left(session: Session, said: Progress) -> dict[tuple[str, str], Decimal] | None:
@@ -124,12 +146,25 @@ async def _left(session: Session, said: Progress) -> dict[tuple[str, str], Decim
 
 def _ended(
     position: Position,
-    asked: Asked,
-    view: CloseView | None,
+    asked: Asked | str,
+    views: Mapping[str, CloseView],
     left: dict[tuple[str, str], Decimal] | None,
     wish: Wish,
 ) -> Ended:
     now = None if left is None else left.get((position.symbol, str(position.position_side)), Decimal(0))
+    if isinstance(asked, str):
+        return Ended(
+            symbol=position.symbol,
+            position_side=position.position_side,
+            amount=f"{position.amount:f}",
+            plan_id="",
+            intent_id="",
+            state=State.UNKNOWN if now is None else State.OPEN if now else State.FLAT,
+            outcome="",
+            reason=asked,
+            left=None if now is None else f"{now:f}",
+        )
+    view = views.get(asked.plan_id)
     return Ended(
         symbol=position.symbol,
         position_side=position.position_side,
@@ -141,6 +176,26 @@ def _ended(
         reason="" if view is None else view.reason,
         left=None if now is None else f"{now:f}",
     )
+
+
+def _opened_meanwhile(
+    held: Sequence[Position], left: dict[tuple[str, str], Decimal] | None, wish: Wish
+) -> Iterator[Ended]:
+    """Where all was to be flat, what nobody asked for because it was not there yet is told as well."""
+    known = {(one.symbol, str(one.position_side)) for one in held}
+    for (symbol, side), amount in (left or {}).items():
+        if wish.everything and amount and (symbol, side) not in known:
+            yield Ended(
+                symbol=symbol,
+                position_side=side,
+                amount="0",
+                plan_id="",
+                intent_id="",
+                state=State.OPEN,
+                outcome="",
+                reason="opened_meanwhile",
+                left=f"{amount:f}",
+            )
 
 
 def _state(view: CloseView | None, left: Decimal | None, wish: Wish) -> State:

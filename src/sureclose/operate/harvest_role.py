@@ -15,6 +15,7 @@ from sureclose.services.harvest.candles import Candles
 from sureclose.services.harvest.conditions import Conditions
 from sureclose.services.harvest.harvest import Harvest
 from sureclose.services.harvest.ledger import Ledger
+from sureclose.services.harvest.pacing import Paced
 from sureclose.services.harvest.policies import load_policy
 from sureclose.services.harvest.proposing import Proposing
 from sureclose.services.harvest.shadows import Shadow
@@ -57,7 +58,7 @@ class HarvestRole:
             every_s=settings.kline_read_s,
         )
         book = HarvestBook(session.wire, session.keys)
-        ledger = Ledger(book, session.venue, session.monotonic)
+        ledger = Ledger(book, Paced(session.venue, session.monotonic), session.monotonic)
         self._shadows = [
             Shadow(Asker(shadow), HarvestBook(session.wire, session.keys, shadow.name), wiring, account, wall)
             for shadow in shadows

@@ -174,6 +174,7 @@ class Process:
             await self._last_words(telling)
             notifier.stopping()
             await server.stop()
+            await self._door.aclose()
             if self._executors is not None:
                 self._executors.close()
         log.info("stopped", code=code)

@@ -12,6 +12,7 @@ from sureclose.journal.library import Library
 from sureclose.journal.rehearsal import RehearsalJournal
 from sureclose.journal.store import Journal
 from sureclose.operate.host import Host
+from sureclose.operate.newest import NewestPlans
 from sureclose.operate.rehearsal import Rehearsed
 from sureclose.services import identity
 from sureclose.services.reading import Wiring
@@ -62,6 +63,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """Where the environment was chosen: the default, a file, or a variable."""
     clock: LogClock
     monotonic: Callable[[], float]
+    newest_plans: NewestPlans = msgspec.field(default_factory=NewestPlans)
     rehearsed: Rehearsed | None = None
     """Of a dry run: the deployment that it looks at."""
 

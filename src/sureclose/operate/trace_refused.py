@@ -6,9 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from sureclose.domain.outcome import OutcomeKind
-from sureclose.domain.planning import SAME_INTENT
 from sureclose.domain.times import iso_ms
 from sureclose.journal.refusals import refusals
+from sureclose.operate.remedies import REMEDIES
 from sureclose.operate.session import Session
 from sureclose.operate.trace_search import named, newest
 from sureclose.operate.trace_story import Trace
@@ -18,17 +18,6 @@ from sureclose.streams.wire import id_key
 
 _EXECUTOR: Final = "execution"
 _ENDED: Final = frozenset(map(str, (OutcomeKind.SKIPPED, OutcomeKind.REFUSED)))
-_REMEDIES: Final = {
-    "expired": "ask for it anew, with an expires_at that is ahead",
-    "frozen": "`sureclose authority show` tells why, and the ways out; a person's close passes",
-    "not_authorised": "`sureclose authority show` tells who may execute",
-    SAME_INTENT: "nothing, if one close was meant: trace the plan that was sent; else give each wish an intent_id of its own",
-    "position_reopened": "decide anew, on the position as it is now",
-    "unknown_symbol": "write symbol as the venue spells it",
-    "position_side_needed": "say LONG or SHORT: the account holds both sides",
-    "below_step": "ask for at least one step of the symbol's quantity",
-}
-"""What to do about a verdict or an outcome; doors, stages and dead letters say it themselves."""
 
 
 class RefusedWish(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +108,7 @@ def _verdicts(trace: Trace) -> Iterator[RefusedWish]:
             reason=rule,
             threshold=veto.get("threshold", ""),
             seen=veto.get("seen", ""),
-            remedy=_REMEDIES.get(rule, ""),
+            remedy=REMEDIES.get(rule, ""),
             at=moment.at,
             intent_id=trace.intent_id,
             plan_id=trace.plan_id,

@@ -6,6 +6,7 @@ No request ends in a 500, and none hangs: what a handler can't answer in its tim
 import asyncio
 import errno
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, Self
@@ -25,6 +26,8 @@ TIMEOUT_S: Final = 5.0
 _IDLE_S: Final = 30.0
 _SHUTDOWN_S: Final = 1.0
 """How long an open connection may hold up the end of the process."""
+_BLANK: Final = re.compile(r"\{(\w+)\}")
+"""A blank of a path, which takes all but a slash: of itself aiohttp takes no braces there, and a name may have some."""
 _RETRY: Final = {"Retry-After": "1"}
 _NOT_CACHED: Final = {"Cache-Control": "no-store"}
 
@@ -132,10 +135,11 @@ class HttpServer:
             )
         app = web.Application(middlewares=[_guard], client_max_size=self._settings.max_body_bytes)
         for route in self._routes:
+            path = _BLANK.sub(r"{\1:[^/]+}", route.path)
             if route.method == "GET":
-                app.router.add_get(route.path, _limited(route))  # and HEAD
+                app.router.add_get(path, _limited(route))  # and HEAD
             else:
-                app.router.add_route(route.method, route.path, _limited(route))
+                app.router.add_route(route.method, path, _limited(route))
         runner = web.AppRunner(
             app,
             handle_signals=False,
@@ -207,7 +211,7 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem(HTTPStatus.NOT_FOUND, f"there is nothing here; there is {_paths(request.app)}")
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
-        detail = f"{request.method} is not possible here; {allowed} is"
+        detail = f"{request.method} is not possible here; use {allowed}"
         return problem(HTTPStatus.METHOD_NOT_ALLOWED, detail, {"Allow": allowed})
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:

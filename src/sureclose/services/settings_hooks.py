@@ -99,7 +99,8 @@ class HookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What an alert has to say to be a wish; any other is ignored."""
 
     def __post_init__(self) -> None:
-        SecretIn.parse(self.secret_in)
+        if self.secret_in:
+            SecretIn.parse(self.secret_in)
         if self.template:
             Template.parse(self.template)
         if self.each:
@@ -113,8 +114,6 @@ class HookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             if not text.startswith("$"):
                 raise ValueError(f"identity: {text!r} is the same in each alert; name places such as $.time")
             Place.parse(text)
-        if not self.symbol:
-            raise ValueError("symbol is not set; name its place in the alert, such as $.ticker")
         if self.fraction and self.quantity:
             raise ValueError("fraction and quantity can't both be set")
         if not 1 <= self.max_age_s <= 86_400:
@@ -134,12 +133,28 @@ class HookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 def check_hooks(hooks: Mapping[str, HookSettings]) -> None:
     """Raises ``ValueError`` for a hook that nobody may use, or anybody."""
-    for name, hook in hooks.items():
+    for name in hooks:
         if not NAME.fullmatch(name) or len(name) > 64:
             raise ValueError(
                 f"a hook can't be called {name!r}; use lower-case letters and digits, with single underscores between"
             )
+
+
+def check_secrets(hooks: Mapping[str, HookSettings]) -> None:
+    """For who takes alerts; other commands, ``panic`` above all, go without, and with what is half set.
+
+    Raises ``ValueError``.
+    """
+    for name, hook in hooks.items():
+        try:
+            SecretIn.parse(hook.secret_in)
+        except ValueError as error:
+            raise ValueError(f"hooks.{name}.{error}") from None
+        if not hook.symbol:
+            raise ValueError(f"hooks.{name}.symbol is not set; name its place in the alert, such as $.ticker")
         if not hook.secret:
+            if hook.secret_file:
+                secret_of_file(name, hook.secret_file)
             raise ValueError(
                 f"the hook {name} has no secret, so that anybody could close through it; set "
                 f"SURECLOSE__HOOKS__{name.upper()}__SECRET, or hooks.{name}.secret_file"

@@ -104,7 +104,7 @@ class Sight:
         last = self._began if self._read_at is None else self._read_at
         if self._monotonic() - last <= FRESH_MS / 1000:
             return ""
-        return f"positions can't be read: {self._why}"
+        return f"positions can't be read: {self._why or 'the last read has no answer yet'}"
 
     @property
     def has_seen(self) -> bool:

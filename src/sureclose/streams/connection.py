@@ -69,8 +69,11 @@ class Log:
     by the process that runs it.
     """
 
-    def __init__(self, settings: LogSettings, *, address: str | None = None) -> None:
+    def __init__(
+        self, settings: LogSettings, *, address: str | None = None, patience_s: float | None = None
+    ) -> None:
         self.settings = settings
+        self._patience_s = settings.socket_timeout_s if patience_s is None else patience_s
         self._url = accepted(address or settings.url) if settings.url == EMBEDDED else settings.url
         if self._url == EMBEDDED:
             raise LogAddressInvalid(url=EMBEDDED, why="the embedded server's own address is needed here")
@@ -92,16 +95,20 @@ class Log:
     def commands(self) -> Redis:
         """The shared client. A command is sent once; whether an unanswered one took effect is the caller's to find out.
 
-        At most ``COMMAND_CONNECTIONS`` are in flight, and those beyond wait for up to ``socket_timeout_s``.
+        At most ``COMMAND_CONNECTIONS`` are in flight, and those beyond wait for up to ``socket_timeout_s``, or ``patience_s``.
         """
         if self._commands is None:
             pool = BlockingConnectionPool(
                 max_connections=COMMAND_CONNECTIONS,
-                timeout=self.settings.socket_timeout_s,
+                timeout=self._patience_s,
                 **self._options(self.settings.socket_timeout_s),
             )
             self._commands = Redis.from_pool(pool)
         return self._commands
+
+    def apart(self, patience_s: float) -> "Log":
+        """The same log by connections of its own: who asks much there takes none from those who ask here."""
+        return Log(self.settings, address=self._url, patience_s=patience_s)
 
     def reader(self) -> Redis:
         """A client of one connection for one blocking reader, which closes it."""

@@ -15,7 +15,7 @@ HALF = Decimal("0.5")
 
 
 def half(name: str = "half", **changes: Any) -> Proposal:
-    return Proposal(name=name, action="PARTIAL_CLOSE", reason="because", **{"fraction": HALF, **changes})
+    return Proposal(name=name, action="PARTIAL_CLOSE", **{"reason": "because", "fraction": HALF, **changes})
 
 
 def wins(view: View) -> bool:
@@ -46,6 +46,18 @@ class Remembers(Bad):
     def _second(self, _: View) -> Any:
         self._looks += 1
         return half() if self._looks % 2 else Hold(reason="not now")
+
+
+class Compares(Bad):
+    """Proposes once it has seen another symbol."""
+
+    def __init__(self) -> None:
+        super().__init__(self._seen)
+        self._symbols: set[str] = set()
+
+    def _seen(self, view: View) -> Any:
+        self._symbols.add(view.position.symbol)
+        return Hold(reason="the first") if len(self._symbols) < 2 else half()
 
 
 class Always(Bad):
@@ -121,6 +133,19 @@ BAD: dict[str, tuple[Any, Clause, str]] = {
     "a proposal without a name": (Bad(lambda _: half("")), Clause.ANSWER, "named by"),
     "no reason": (Bad(lambda _: Hold(reason="")), Clause.ANSWER, "reason"),
     "scores that are numbers": (Bad(lambda _: half(scores={"R_net": 2.0})), Clause.ANSWER, "texts"),
+    "a score that is a field of the intent": (
+        Bad(lambda _: half(scores={"payload": '{"symbol": "BTCUSDT", "action": "CLOSE"}'})),
+        Clause.ANSWER,
+        "not 'payload'",
+    ),
+    "a reason that can't be written": (Bad(lambda _: half(reason="\ud800")), Clause.ANSWER, "Unicode"),
+    "a reason without end": (Bad(lambda _: half(reason="so" * 10_000)), Clause.ANSWER, "1000"),
+    "a rung that no book holds": (Bad(lambda _: half(rung=10**30)), Clause.ANSWER, "from 1 to 99"),
+    "an amount of a million places": (
+        Bad(lambda _: half(fraction=Decimal("1e-999999"))),
+        Clause.ANSWER,
+        "999999",
+    ),
     "a rung that was taken": (Bad(lambda _: half(rung=1)), Clause.ANSWER, "is taken"),
     "a clock": (Bad(lambda _: half() if time.time() > 0 else None), Clause.PURE, "time.time"),
     "a steady clock": (Bad(lambda _: half() if time.monotonic() > 0 else None), Clause.PURE, "monotonic"),
@@ -133,6 +158,7 @@ BAD: dict[str, tuple[Any, Clause, str]] = {
     "a file": (Bad(lambda _: half(str(len(Path("/etc/hosts").read_text()))[:1])), Clause.PURE, "open"),
     "print": (Bad(lambda _: half(str(print(end="")).lower())), Clause.PURE, "print"),
     "a memory": (Remembers(), Clause.DETERMINISTIC, "half"),
+    "a memory of other symbols": (Compares(), Clause.DETERMINISTIC, "half"),
     "nothing is known": (Always(lambda _: half()), Clause.INVENTS, "nothing is known"),
     "prices that were refused": (Always(_trusts_the_row), Clause.INVENTS, "other prices"),
     "what is gone": (Bad(_what_is_gone), Clause.GROWS, "half of it is left"),

@@ -17,7 +17,14 @@ from sureclose.domain.harvest.klines import JUMP
 from sureclose.domain.harvest.limits import HOUR_MS
 from sureclose.domain.harvest.market_state import LEAST_KLINES, market_state
 from sureclose.domain.harvest.policy import Condition, MarketState, NoDecision
-from sureclose.domain.harvest.statistics import LEAST_RETURNS, RECENT, Series, efficiency, variance_ratio
+from sureclose.domain.harvest.statistics import (
+    LEAST_RETURNS,
+    RECENT,
+    Series,
+    efficiency,
+    probabilities,
+    variance_ratio,
+)
 from tests.domain.harvest.views import NOW, klines
 
 COUNT: Final = 120
@@ -108,16 +115,34 @@ def test_the_variance_ratio_is_that_of_lo_and_mackinlay() -> None:
     """Computed once more, term by term, as the paper writes it."""
     returns, q = noise(11), 4
     n, mean = len(returns), returns.mean()
-    variance = sum((r - mean) ** 2 for r in returns) / (n - 1)
-    m = q * (n - q + 1) * (1 - q / n)
-    longer = sum((sum(returns[t - q : t]) - q * mean) ** 2 for t in range(q, n + 1)) / m
     squares = [(r - mean) ** 2 for r in returns]
     theta = sum(
         (2 * (q - j) / q) ** 2 * sum(squares[t] * squares[t - j] for t in range(j, n)) / sum(squares) ** 2
         for j in range(1, q)
     )
+    excess = sum(
+        2
+        * (q - j)
+        / q
+        * (
+            sum((returns[t] - mean) * (returns[t - j] - mean) for t in range(j, n)) / sum(squares)
+            + (n - j) / (n * (n - 1))
+        )
+        for j in range(1, q)
+    )
     error = max(theta, 2 * (2 * q - 1) * (q - 1) / (3 * q * n)) ** 0.5
-    assert variance_ratio(returns, q) == pytest.approx((longer / variance - 1) / error)
+    assert variance_ratio(returns, q) == pytest.approx(excess / error)
+
+
+@pytest.mark.parametrize("at", [0, 60, -2, -1])
+@pytest.mark.parametrize("jump", [0.02, -0.02, 0.3])
+def test_one_large_candle_is_no_regime_flip_wherever_it_stands(jump: float, at: int) -> None:
+    """The newest one least of all: what has just moved has not come back."""
+    for seed in range(20):
+        returns = noise(seed)
+        returns[at] += jump
+        p_trend, p_mr, p_chop = probabilities(returns)
+        assert p_mr + p_chop < 0.7, (seed, p_trend, p_mr, p_chop)
 
 
 def test_the_efficiency_of_a_walk_by_chance_is_about_one_over_the_root_of_its_length() -> None:

@@ -28,11 +28,13 @@ from sureclose.domain.harvest.wishes import (
     seen,
     why_not_now,
 )
-from sureclose.domain.outcome import Outcome, OutcomeKind, Report
+from sureclose.domain.outcome import BELOW_STEP, Outcome, OutcomeKind, Report
 from tests.domain.harvest.views import NOW, episode
 
 RUNG: Final = Proposal(name="rung-1", action="PARTIAL_CLOSE", quantity=Decimal(2), rung=1, reason="so")
 KILL: Final = Proposal(name="kill", action="FULL_CLOSE_PROPOSED", fraction=Decimal(1), reason="so")
+
+HARD_LOSS: Final = msgspec.structs.replace(KILL, name="hard-loss")
 
 
 def followed(name: str = "an episode") -> Followed:
@@ -87,8 +89,8 @@ def report(kind: OutcomeKind, filled: str = "0") -> Report:
         (OutcomeKind.SKIPPED, "0", Fate.UNTAKEN, Fate.UNTAKEN),
         (OutcomeKind.REFUSED, "0", Fate.UNTAKEN, Fate.UNTAKEN),
         (OutcomeKind.REFUSED, "1", Fate.UNTAKEN, Fate.TAKEN),
-        (OutcomeKind.PARKED, "0", Fate.PENDING, Fate.PENDING),
-        (OutcomeKind.PARKED, "1", Fate.PENDING, Fate.PENDING),
+        (OutcomeKind.PARKED, "0", Fate.PARKED, Fate.PARKED),
+        (OutcomeKind.PARKED, "1", Fate.PARKED, Fate.PARKED),
     ],
 )
 def test_what_closed_a_part_is_never_made_again_and_what_left_a_rest_of_a_full_close_is(
@@ -115,10 +117,22 @@ def test_what_nobody_began_is_over_when_nobody_can_any_more() -> None:
 def test_one_wish_at_a_time_for_each_position() -> None:
     kept = asked(Kept(followed=followed()), RUNG, wish("rung-1", amount="2"))
     assert kept.followed.episode.rung == 1
-    assert why_not_now(kept, "kill", NOW + 10**9) == "rung-1 is under way"
+    assert why_not_now(kept, KILL, NOW + 10**9) == "rung-1 is under way"
     taken = ended(kept, Fate.TAKEN, "REDUCED", NOW + 5)
-    assert why_not_now(taken, "kill", NOW + 6) == ""
+    assert why_not_now(taken, KILL, NOW + 6) == ""
     assert (taken.followed.episode.rung, taken.followed.episode.asked) == (1, frozenset({"rung-1"}))
+
+
+def test_a_close_of_everything_does_not_wait_for_a_person_who_has_a_part_to_resolve() -> None:
+    kept = asked(Kept(followed=followed()), RUNG, wish("rung-1", amount="2"))
+    parked = ended(kept, Fate.PARKED, "PARKED(contradiction)", NOW + 5)
+    rung = msgspec.structs.replace(RUNG, name="rung-2")
+    assert "parked" in why_not_now(parked, rung, NOW + 10**9)
+    assert why_not_now(parked, HARD_LOSS, NOW + 6) == ""
+    assert (parked.followed.episode.rung, number_of(parked, "rung-1")) == (1, 2)
+    # One that is itself parked is not made again beside itself.
+    kept = asked(parked, HARD_LOSS, wish("hard-loss"))
+    assert "parked" in why_not_now(ended(kept, Fate.PARKED, "PARKED", NOW + 7), HARD_LOSS, NOW + 10**9)
 
 
 def test_a_rung_without_effect_is_not_taken_and_is_made_again_later() -> None:
@@ -126,10 +140,24 @@ def test_a_rung_without_effect_is_not_taken_and_is_made_again_later() -> None:
     untaken = ended(kept, Fate.UNTAKEN, "SKIPPED(frozen)", NOW + 100)
     assert (untaken.followed.episode.rung, untaken.followed.episode.asked) == (0, frozenset())
     assert number_of(untaken, "rung-1") == 2
-    assert "SKIPPED(frozen)" in why_not_now(untaken, "rung-1", NOW + VALID_MS)
-    assert why_not_now(untaken, "rung-1", NOW + VALID_MS + 100) == ""
+    assert "SKIPPED(frozen)" in why_not_now(untaken, RUNG, NOW + VALID_MS)
+    assert why_not_now(untaken, RUNG, NOW + VALID_MS + 100) == ""
     # Another proposal, such as one that protects, need not wait for it.
-    assert why_not_now(untaken, "hard-loss", NOW + 101) == ""
+    assert why_not_now(untaken, HARD_LOSS, NOW + 101) == ""
+
+
+def test_a_rung_below_the_step_is_not_made_again_and_the_next_one_asks_for_both() -> None:
+    kept = asked(Kept(followed=followed()), RUNG, wish("rung-1", amount="0.0002"))
+    refused = msgspec.structs.replace(
+        report(OutcomeKind.REFUSED), outcome=Outcome(OutcomeKind.REFUSED, BELOW_STEP)
+    )
+    assert kept.wish is not None
+    fate = fate_of_report(kept.wish, refused)
+    assert (fate, fate_of_report(wish(), refused)) == (Fate.TOO_SMALL, Fate.UNTAKEN)
+    over = ended(kept, fate, "REFUSED(below_step)", NOW + 5)
+    # Its name is held back where a policy is asked, and its share is still to be asked for.
+    assert (over.followed.episode.rung, over.followed.episode.asked) == (0, frozenset({"rung-1"}))
+    assert why_not_now(over, msgspec.structs.replace(RUNG, name="rung-2", rung=2), NOW + 6) == ""
 
 
 @pytest.mark.parametrize(("number", "pause"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 10), (50, 10)])

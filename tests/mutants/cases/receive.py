@@ -29,7 +29,7 @@ MUTANTS: Final = (
         name="executes a dry run",
         rule="I6",
         file="streams/codec.py",
-        old="return barred(entry, rules.mode) or (",
+        old="return barred(entry, rules.mode, rehearses=rules.rehearses) or (",
         new="return (",
         tests=(_RULES + "test_a_rehearsal_is_executable_for_nobody",),
     ),

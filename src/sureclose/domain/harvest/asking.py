@@ -7,9 +7,16 @@ from typing import Any, Final
 
 from sureclose.domain.actions import AmountError, Closes, NeedsAmount, amount_of, classify_action
 from sureclose.domain.harvest.policy import Condition, Hold, Judgement, NoDecision, Policy, Proposal, View
+from sureclose.domain.harvest.prices import LEAST
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 """What proposals and policies may be called: the name is part of an intent's id and of tables."""
+
+SCORE: Final = re.compile(r"R_net|profit_lock|kill_score|k_[a-z0-9_]{1,40}")
+"""What scores may be called: they become fields of the intent, where ``payload`` or ``shadow`` would make another wish of it."""
+LONGEST: Final = 1_000
+"""Characters of a reason or a score."""
+HIGHEST_RUNG: Final = 99
 
 _CONDITIONS: Final = frozenset(Condition)
 
@@ -39,7 +46,7 @@ def fault_of(answer: Any, view: View) -> str:
         case NoDecision(condition=condition, why=why):
             return (
                 ""
-                if condition in _CONDITIONS and why
+                if condition in _CONDITIONS and _is_text(why) and why
                 else "no decision of no known condition, or without a why"
             )
         case Hold():
@@ -71,7 +78,7 @@ def _amount(proposal: Any, view: View) -> str:
     amount = amounts[0]
     if not isinstance(amount, Decimal):
         return f"{proposal.name} has an amount that is a {type(amount).__name__}; Decimal is asked for"
-    if not amount.is_finite() or amount <= 0:
+    if not amount.is_finite() or amount < LEAST:
         return f"{proposal.name} is for {amount}"
     most = Decimal(1) if proposal.fraction is not None else abs(view.position.amount)
     if amount > most:
@@ -90,16 +97,29 @@ def _amount(proposal: Any, view: View) -> str:
 
 def _rung(proposal: Any, view: View) -> str:
     rung = proposal.rung
-    if rung is None or (isinstance(rung, int) and rung > view.episode.rung):
+    if rung is None:
         return ""
-    return f"{proposal.name} takes rung {rung}, and {view.episode.rung} is taken"
+    if type(rung) is not int or not 0 < rung <= HIGHEST_RUNG:
+        return f"{proposal.name} takes a rung that is no number from 1 to {HIGHEST_RUNG}"
+    return (
+        ""
+        if rung > view.episode.rung
+        else f"{proposal.name} takes rung {rung}, and {view.episode.rung} is taken"
+    )
 
 
 def _told(reason: Any, scores: Any) -> str:
-    if not isinstance(reason, str) or not reason:
-        return "an answer without a reason"
-    if not isinstance(scores, Mapping) or not all(
-        isinstance(part, str) for pair in scores.items() for part in pair
-    ):
-        return "scores are texts by name"
+    if not _is_text(reason) or not reason:
+        return f"an answer without a reason, of at most {LONGEST} characters of Unicode"
+    if not isinstance(scores, Mapping) or not all(map(_is_text, scores.values())):
+        return f"scores are texts by name, of at most {LONGEST} characters of Unicode"
+    if strange := [name for name in scores if not isinstance(name, str) or SCORE.fullmatch(name) is None]:
+        return f"a score is called R_net, profit_lock, kill_score or k_ and more, not {strange[0]!r}"
     return ""
+
+
+def _is_text(found: Any) -> bool:
+    """Whether it can be written and be read again: half of a surrogate pair can't."""
+    if not isinstance(found, str) or len(found) > LONGEST:
+        return False
+    return not any("\ud800" <= letter <= "\udfff" for letter in found)

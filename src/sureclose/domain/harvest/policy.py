@@ -133,7 +133,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     rung: int | None = None
     """For a ladder: which rung it takes, and with it all below."""
     scores: Mapping[str, str] = {}
-    """``R_net``, ``kill_score``, ``k_*`` as texts: they travel along as information and veto nothing."""
+    """``R_net``, ``profit_lock``, ``kill_score``, ``k_*`` as texts: they travel along as information and veto nothing."""
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):

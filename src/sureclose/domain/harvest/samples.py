@@ -11,6 +11,8 @@ from sureclose.domain.safety import Mark
 from sureclose.domain.words import PositionSide
 
 NOW: Final = 1_790_000_000_000
+_SYMBOLS: Final = ("ETHUSDT", "BTCUSDT", "1000PEPEUSDT")
+"""In turn, so that one who remembers other symbols is found out."""
 _AMOUNTS: Final = tuple(map(Decimal, ("1", "-1", "0.00000001", "-1000000000")))
 _ENTRIES: Final = tuple(map(Decimal, ("2400", "0.00000123", "98765432.1")))
 _MOVES: Final = tuple(
@@ -38,22 +40,26 @@ def samples() -> list[View]:
     ):
         moves = (None, *_MOVES)
         found += [
-            _view(amount, entry, move, age, market, rung)
+            _view(_SYMBOLS[number % 3], amount, entry, move, age, market, rung, hedged=number % 2 == 1)
             for move in (moves[number % 11], moves[(number * 7 + 3) % 11])
         ]
     return found
 
 
 def _view(
+    symbol: str,
     amount: Decimal,
     entry: Decimal,
     move: Decimal | None,
     age: int | None,
     market: MarketState | None,
     rung: int,
+    *,
+    hedged: bool,
 ) -> View:
     """As ``looking.view_of`` makes them. A short can't gain four times its entry: it gains nearly all of it."""
     doubts: list[NoDecision] = []
+    side = PositionSide.LONG if amount > 0 else PositionSide.SHORT
     mark = None
     if move is None:
         doubts.append(NoDecision(Condition.MARK_MISSING, "no mark price has been seen"))
@@ -64,8 +70,8 @@ def _view(
         doubts.append(NoDecision(Condition.KLINES_MISSING, "no klines have been read"))
     return View(
         position=Position(
-            symbol="ETHUSDT",
-            position_side=PositionSide.BOTH,
+            symbol=symbol,
+            position_side=side if hedged else PositionSide.BOTH,
             amount=amount,
             entry_price=entry,
             mark_price=entry if mark is None else mark.price,

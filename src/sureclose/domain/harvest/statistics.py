@@ -105,23 +105,24 @@ def _signs(returns: Series) -> tuple[float, float, float]:
 def variance_ratio(returns: Series, horizon: int) -> float:
     """How many standard errors the variance of ``horizon`` returns lies above ``horizon`` times that of one.
 
-    Zero for a random walk, above it where moves go on, below where they come back. The unbiased estimator of
-    overlapping sums, and its standard error for returns of changing variance: A. W. Lo, A. C. MacKinlay, Stock Market Prices Do
-    Not Follow Random Walks, Review of Financial Studies 1, 1988. The larger of that error and the one for constant variance counts, which bounds it below.
+    Zero for a random walk, above it where moves go on, below where they come back. As the weighted sum of autocorrelations,
+    each less what taking off the mean makes of it, and its standard error for returns of changing variance: A. W. Lo,
+    A. C. MacKinlay, Stock Market Prices Do Not Follow Random Walks, Review of Financial Studies 1, 1988. Their estimator of
+    overlapping sums has the newest return in one sum and those before it in ``horizon``, so that one large last candle reads as a
+    move that comes back. The larger of that error and the one for constant variance counts, which bounds it below.
     """
     count = len(returns)
     moves = returns - returns.mean()
     squares = moves**2
     total = squares.sum()
-    sums = np.convolve(moves, np.ones(horizon), "valid")
-    unbias = horizon * (count - horizon + 1) * (1 - horizon / count)
-    ratio = (sums**2).sum() / unbias / (total / (count - 1))
     lags = np.arange(1, horizon)
-    shares = (2 * (horizon - lags) / horizon) ** 2
+    shares = 2 * (horizon - lags) / horizon
+    correlations = np.array([(moves[lag:] * moves[:-lag]).sum() for lag in lags]) / total
+    unbiased = correlations + (count - lags) / (count * (count - 1))
     covariances = np.array([(squares[lag:] * squares[:-lag]).sum() for lag in lags]) / total**2
     constant = 2 * (2 * horizon - 1) * (horizon - 1) / (3 * horizon * count)
-    error = np.sqrt(max((shares * covariances).sum(), constant))
-    return np.float64((ratio - 1) / error).item()
+    error = np.sqrt(max((shares**2 * covariances).sum(), constant))
+    return np.float64((shares * unbiased).sum() / error).item()
 
 
 def _spread(returns: Series) -> float:

@@ -14,7 +14,7 @@ from sureclose.domain.actions import ALL
 from sureclose.domain.harvest.episodes import Followed, with_asked
 from sureclose.domain.harvest.policy import Proposal
 from sureclose.domain.ids import digest
-from sureclose.domain.outcome import OutcomeKind, Report
+from sureclose.domain.outcome import BELOW_STEP, OutcomeKind, Report
 from sureclose.domain.times import CLOCK_TOLERANCE_MS
 
 VALID_MS: Final = 60_000
@@ -26,15 +26,23 @@ LONGEST_PAUSE_MS: Final = 600_000
 """Between two tries of one proposal: it doubles from the first to the longest."""
 
 
+ALL_OF_IT: Final = "all"
+"""The amount of a wish that leaves nothing."""
+
+
 class Fate(StrEnum):
     """What is known of a wish."""
 
     PENDING = "pending"
-    """On its way, under way, or parked for a person: nothing more is proposed for the position."""
+    """On its way or under way: nothing more is proposed for the position."""
+    PARKED = "parked"
+    """It waits for a person, who may take days: only another wish to close everything need not wait for it."""
     TAKEN = "taken"
     """It had an effect, or found nothing to close: it is not made again."""
     UNTAKEN = "untaken"
     """It is over and had no effect, or left some of what it was to close in full."""
+    TOO_SMALL = "too_small"
+    """Less than the smallest quantity that the venue trades, which no other try makes more: the next rung asks for its part as well."""
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +66,11 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_full(self) -> bool:
-        return self.amount == "all"
+        return self.amount == ALL_OF_IT
+
+    @property
+    def is_over(self) -> bool:
+        return self.fate not in {Fate.PENDING, Fate.PARKED}
 
     @property
     def again_at(self) -> int:
@@ -92,7 +104,7 @@ def amount_of(proposal: Proposal) -> str:
     """For people and for the book."""
     if proposal.quantity is not None:
         return f"{proposal.quantity:f}"
-    return "all" if proposal.fraction == ALL else f"{proposal.fraction:f} of it"
+    return ALL_OF_IT if proposal.fraction == ALL else f"{proposal.fraction:f} of it"
 
 
 def intent_id_of(account: str, policy: str, followed: Followed, name: str, number: int) -> str:
@@ -122,13 +134,17 @@ def number_of(kept: Kept, name: str) -> int:
     return kept.tries.get(name, 0) + 1
 
 
-def why_not_now(kept: Kept, name: str, now: int) -> str:
+def why_not_now(kept: Kept, proposal: Proposal, now: int) -> str:
     """Why a proposal is not made now; empty when it is. ``now`` is the log's milliseconds."""
+    name = proposal.name
     wish = kept.wish
-    if wish is None or wish.fate is Fate.TAKEN:
+    if wish is None or wish.fate in {Fate.TAKEN, Fate.TOO_SMALL}:
         return ""
     if wish.fate is Fate.PENDING:
         return f"{wish.name} is under way"
+    if wish.fate is Fate.PARKED:
+        protects = name != wish.name and amount_of(proposal) == ALL_OF_IT
+        return "" if protects else f"{wish.name} is parked and waits for a person"
     if wish.name == name and now < wish.again_at:
         return (
             f"{name} had no effect ({wish.outcome}) and is made again in {(wish.again_at - now) / 1000:.0f} s"
@@ -147,13 +163,14 @@ def asked(kept: Kept, proposal: Proposal, wish: Wish) -> Kept:
 
 
 def ended(kept: Kept, fate: Fate, outcome: str, now: int) -> Kept:
-    """After the wish had its end. Without effect, its name is free again and its rung is not taken."""
+    """After the wish had its end. Without effect its rung is not taken, and its name is free again where another try may help."""
     assert kept.wish is not None
     wish = msgspec.structs.replace(kept.wish, fate=fate, outcome=outcome, ended_at=now)
-    if fate is not Fate.UNTAKEN:
+    if fate not in {Fate.UNTAKEN, Fate.TOO_SMALL}:
         return msgspec.structs.replace(kept, wish=wish)
     before = kept.followed.episode
-    episode = msgspec.structs.replace(before, rung=wish.rung_before, asked=before.asked - {wish.name})
+    names = before.asked - {wish.name} if fate is Fate.UNTAKEN else before.asked
+    episode = msgspec.structs.replace(before, rung=wish.rung_before, asked=names)
     followed = msgspec.structs.replace(kept.followed, episode=episode)
     return msgspec.structs.replace(kept, followed=followed, wish=wish)
 
@@ -164,7 +181,9 @@ def fate_of_report(wish: Wish, report: Report) -> Fate:
         case OutcomeKind.FLAT | OutcomeKind.ALREADY_FLAT:
             return Fate.TAKEN
         case OutcomeKind.PARKED:
-            return Fate.PENDING
+            return Fate.PARKED
+        case OutcomeKind.REFUSED if report.outcome.reason == BELOW_STEP and not wish.is_full:
+            return Fate.TOO_SMALL
         case OutcomeKind.REDUCED | OutcomeKind.REFUSED | OutcomeKind.SKIPPED:
             return Fate.TAKEN if report.filled_qty and not wish.is_full else Fate.UNTAKEN
 

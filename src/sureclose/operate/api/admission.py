@@ -50,6 +50,10 @@ class Admission:
             raise later(Kind.RATE, "http.rate_per_s says how many a second may come with one token", wait)
         return token
 
+    def charge(self, token: Token, looks: int) -> None:
+        """A request that looks at many closes counts as many."""
+        self._rates.owe(token.name, looks - 1)
+
     def _found(self, request: web.Request) -> Token:
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
         given = secret.strip() if scheme.lower() == "bearer" else ""

@@ -1,7 +1,7 @@
 """What is done at ``/v1/closes``: ask for one, look at one, list them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -9,6 +9,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from sureclose.operate.api import events
+from sureclose.operate.api.admission import Admission
 from sureclose.operate.api.bodies import CloseBody, CloseList, read_body
 from sureclose.operate.api.operations import ID, KEY, Operation, Parameter
 from sureclose.operate.api.problems import Kind
@@ -24,7 +25,7 @@ from sureclose.operate.api.reading import (
 from sureclose.operate.api.tokens import Token
 from sureclose.operate.api.waiting import Waiting
 from sureclose.operate.api.wishes import Answer, Sender, kept, log_answers, take_in
-from sureclose.operate.closes import CloseView, look
+from sureclose.operate.closes import CloseView, look, look_at
 from sureclose.operate.session import Session
 from sureclose.services.http import TIMEOUT_S
 from sureclose.services.settings_tokens import Scope
@@ -38,8 +39,9 @@ _SILENT: Final = "the log does not answer, so nothing is known of the close"
 class Closes:
     """The handlers."""
 
-    def __init__(self, session: Session, waiting: Waiting) -> None:
+    def __init__(self, session: Session, waiting: Waiting, admission: Admission) -> None:
         self._session = session
+        self._admission = admission
         self._waiting = waiting
 
     async def ask(self, request: web.Request, token: Token) -> web.StreamResponse:
@@ -52,7 +54,7 @@ class Closes:
     async def tell(self, request: web.Request, _: Token) -> web.StreamResponse:
         wanted, seconds = wanted_close(request), wait_of(request, LONGEST_WAIT_S)
         async with log_answers(_SILENT):
-            view = await self._seen(wanted, seconds)
+            view = await self._seen(wanted, seconds, lambda: request.transport is None)
         if view is None:
             raise unknown_close()
         return document(view)
@@ -60,18 +62,19 @@ class Closes:
     async def follow(self, request: web.Request, _: Token) -> web.StreamResponse:
         return await events.stream(request, self._waiting, wanted_close(request))
 
-    async def list(self, request: web.Request, _: Token) -> web.StreamResponse:
+    async def list(self, request: web.Request, token: Token) -> web.StreamResponse:
         limit = limit_of(request, default=_LISTED, most=_MOST_LISTED)
         async with log_answers(_SILENT):
             plans = await self._newest(limit)
-            views = await asyncio.gather(*(look(self._session, plan) for plan in plans))
+            self._admission.charge(token, max(1, len(plans)))
+            views = await asyncio.gather(*(look_at(self._session, plan) for plan in plans))
         return document(CloseList(closes=tuple(view for view in views if view is not None)))
 
-    async def _seen(self, wanted: str, seconds: float) -> CloseView | None:
+    async def _seen(self, wanted: str, seconds: float, has_gone: Callable[[], bool]) -> CloseView | None:
         if not seconds:
             return await look(self._session, wanted)
-        with self._waiting.place():
-            return await self._waiting.outcome(wanted, seconds)
+        with self._waiting.seat():
+            return await self._waiting.outcome(wanted, seconds, has_gone)
 
     async def _newest(self, limit: int) -> Sequence[str]:
         """Open closes, then those that ended and are still in the log; the newest first."""

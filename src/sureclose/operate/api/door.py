@@ -20,6 +20,9 @@ from sureclose.operate.following import Follower
 from sureclose.operate.session import Session
 from sureclose.services.http import Handler, Route
 
+_PATIENCE_S: Final = 3.0
+"""How long a request waits for a connection to the log, of which the door has its own: a flood here takes none from those
+that close. Less than it has for its answer."""
 DOCUMENT: Final = "/v1/openapi.json"
 PAGE: Final = "/v1/docs"
 _POLICY: Final = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
@@ -29,14 +32,23 @@ class Door:
     """Every process has one, whatever its roles: a wish goes into the log, and whoever executes reads it there."""
 
     def __init__(self, session: Session) -> None:
+        self._log = session.log.apart(_PATIENCE_S)
+        session = msgspec.structs.replace(session, log=self._log)
         self._admission = Admission(session.http, session.monotonic)
         self._follower = Follower(session)
         waiting = Waiting(session, self._follower, Room(session.http.most_waiting))
-        self.operations = (*Closes(session, waiting).operations(), *Everything(session).operations())
+        self.operations = (
+            *Closes(session, waiting, self._admission).operations(),
+            *Everything(session).operations(),
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """To be supervised: the reader that wakes those who wait."""
         await self._follower.run(stop)
+
+    async def aclose(self) -> None:
+        """When nobody is served any more."""
+        await self._log.aclose()
 
     def routes(self) -> tuple[Route, ...]:
         document = openapi(self.operations)

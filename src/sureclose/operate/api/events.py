@@ -25,7 +25,7 @@ async def stream(request: web.Request, waiting: Waiting, wanted: str) -> web.Str
     seen = request.headers.get("Last-Event-ID", "")
     response: web.StreamResponse | None = None
     try:
-        with waiting.place():
+        with waiting.seat():
             async with log_answers("the log does not answer, so nothing is known of the close"):
                 async for view in waiting.looks(wanted, _LONGEST_S, _BEAT_S):
                     if response is None:

@@ -4,13 +4,14 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
 
-from sureclose.domain.alert import AlertUnreadable, Missing, Place, Template, Tree, read_alert
+from sureclose.domain.alert import AlertUnreadable, Missing, Place, Template, Tree, read_alert, wording
 from sureclose.services.settings_hooks import Carrier, HookSettings
 from sureclose.venue.secret import MASK
 
@@ -30,8 +31,14 @@ class Hook:
         self.template = Template.parse(settings.template) if settings.template else None
 
     def read(self, raw: bytes) -> Tree:
-        """The alert as it may be recorded: without its secret, wherever it stands. Raises ``AlertUnreadable``."""
-        tree = read_alert(raw.replace(self.settings.secret.encode(), MASK.encode()), self.template)
+        """The alert as it may be recorded: without its secret, wherever it stands and however it is escaped.
+
+        Raises ``AlertUnreadable``.
+        """
+        secret = self.settings.secret
+        tree = read_alert(raw.replace(secret.encode(), MASK.encode()), self.template)
+        # No character that a secret may have is escaped in a wording of ours.
+        tree = json.loads(wording(tree).replace(secret, MASK))
         place = self.carrier.place
         return tree if place is None else place.removed_from(tree)
 

@@ -34,6 +34,11 @@ class Rates:
             self._buckets.popitem(last=False)
         return 0 if taken else (1 - left) / self._per_s
 
+    def owe(self, name: str, more: int) -> None:
+        """What was taken costs so much more than one; it is paid by who comes next."""
+        left, then = self._buckets.get(name, (self._burst, self._monotonic()))
+        self._buckets[name] = (left - more, then)
+
 
 class FullHouse(Exception):
     """As many wait already as may."""
@@ -47,7 +52,7 @@ class Room:
         self.taken = 0
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def seat(self) -> Iterator[None]:
         """One of them, until it is left. Raises ``FullHouse``."""
         if self.taken >= self.most:
             raise FullHouse

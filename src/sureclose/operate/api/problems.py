@@ -47,7 +47,7 @@ class Kind(StrEnum):
 
 _KINDS: Final = {
     Kind.MALFORMED: (HTTPStatus.BAD_REQUEST, "The request can't be read"),
-    Kind.KEY_NEEDED: (HTTPStatus.BAD_REQUEST, "An Idempotency-Key or an intent_id is needed"),
+    Kind.KEY_NEEDED: (HTTPStatus.BAD_REQUEST, "Idempotency-Key or intent_id is needed"),
     Kind.TOKEN_NEEDED: (HTTPStatus.UNAUTHORIZED, "A token that is known is needed"),
     Kind.HOOK_UNKNOWN: (HTTPStatus.UNAUTHORIZED, "No hook of this name has this secret"),
     Kind.NO_TOKENS: (HTTPStatus.FORBIDDEN, "No token is configured"),

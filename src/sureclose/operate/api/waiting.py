@@ -1,7 +1,7 @@
 """Waiting for a close: one look after the other, each when there is news of it."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Final
 
 from sureclose.journal.asking import asked
@@ -13,6 +13,8 @@ from sureclose.operate.session import Session
 from sureclose.streams.wire import wait_set
 
 _FULL_S: Final = 5.0
+_GONE_S: Final = 1.0
+"""How often it is looked whether somebody still waits."""
 
 
 class Waiting:
@@ -24,10 +26,10 @@ class Waiting:
         self._room = room
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def seat(self) -> Iterator[None]:
         """Raises ``Problem`` when too many wait."""
         try:
-            with self._room.place():
+            with self._room.seat():
                 yield
         except FullHouse:
             raise later(
@@ -36,7 +38,9 @@ class Waiting:
                 _FULL_S,
             ) from None
 
-    async def looks(self, wanted: str, seconds: float, beat_s: float) -> AsyncIterator[CloseView | None]:
+    async def looks(
+        self, wanted: str, seconds: float, beat_s: float
+    ) -> AsyncGenerator[CloseView | None, None]:
         """The close now and at each news of it, until it is final or the time is up; ``None`` at each beat without news.
 
         Ends without a look where nobody knows it. Raises what the log raises.
@@ -65,9 +69,15 @@ class Waiting:
                         return
                     yield None
 
-    async def outcome(self, wanted: str, seconds: float) -> CloseView | None:
-        """The close when it is final, or as it is when the time is up. ``None`` where nobody knows it."""
+    async def outcome(self, wanted: str, seconds: float, has_gone: Callable[[], bool]) -> CloseView | None:
+        """The close when it is final, or as it is when the time is up. ``None`` where nobody knows it.
+
+        Who has gone is waited for no longer, so that he keeps no place from anybody.
+        """
         last = None
-        async for view in self.looks(wanted, seconds, seconds):
-            last = view or last
+        async with aclosing(self.looks(wanted, seconds, _GONE_S)) as looks:
+            async for view in looks:
+                last = view or last
+                if has_gone():
+                    break
         return last

@@ -1,11 +1,12 @@
 """From a request to a close that is asked for: its name, its key, its checks, and a record of why it was refused."""
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
+import structlog
 from redis.exceptions import RedisError
 
 from sureclose.domain.ids import digest
@@ -16,12 +17,16 @@ from sureclose.journal.refusals import Refusal, record_refusal
 from sureclose.operate.api.bodies import AnyBody, CloseBody
 from sureclose.operate.api.problems import Kind, Problem, later
 from sureclose.operate.api.tokens import Token
-from sureclose.operate.asking import CloseRequest, Conflict, Refused, ask_to_close, checked
+from sureclose.operate.asking import CloseRequest, Conflict, Refused, checked, publish
 from sureclose.operate.closes import CloseView, look, received
 from sureclose.operate.session import Session
 from sureclose.streams.fields import recordable
 
+log = structlog.get_logger()
+
 DOOR: Final = "http"
+_NO_ADDRESS: Final = frozenset({".", ".."})
+"""Clients take them out of an address before they ask, escaped or not."""
 _RECORDED: Final = {
     Kind.KEY_NEEDED: "key_needed",
     Kind.CONFLICT: "conflict",
@@ -61,6 +66,8 @@ def intent_of(session: Session, sender: Sender, body: CloseBody) -> str:
             raise _refused(
                 "intent_id has characters that can't be printed, or spaces around it", "name it plainly"
             )
+        if body.intent_id in _NO_ADDRESS:
+            raise _refused("intent_id is dots alone, which no address can end with", "name it otherwise")
         return body.intent_id
     if sender.key is not None:
         return digest(DOOR, session.keys.account, sender.token.name, sender.key)
@@ -125,20 +132,22 @@ async def take_in(session: Session, sender: Sender, body: CloseBody) -> Answer:
         quantity=body.quantity,
     )
     async with log_answers(_REPEAT):
-        try:
-            checked(session, request, session.clock.now())
-        except Refused as error:
-            return await _asked_before(session, request, error)
-        await claim_key(session, sender, body.said)
-        return await ask(session, request)
+        return await ask(session, request, lambda: claim_key(session, sender, body.said))
 
 
-async def ask(session: Session, request: CloseRequest) -> Answer:
-    """Ask, and tell how far it is. Raises ``Problem``, ``RedisError``."""
+async def ask(
+    session: Session, request: CloseRequest, claim: Callable[[], Awaitable[object]] | None = None
+) -> Answer:
+    """Ask, once ``claim`` has made a key the request's, and tell how far it is. Raises ``Problem``, ``RedisError``."""
+    now = session.clock.now()
     try:
-        asked = await ask_to_close(session, request)
+        intent = checked(session, request, now)
     except Refused as error:
         return await _asked_before(session, request, error)
+    if claim is not None:
+        await claim()
+    try:
+        asked = await publish(session, request, intent, now)
     except Conflict as error:
         raise Problem(Kind.CONFLICT, str(error), intent_id=request.intent_id) from None
     if asked.fresh:
@@ -200,18 +209,22 @@ async def log_answers(detail: str) -> AsyncIterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
+        log.warning("http_log_unavailable", error=f"{type(error).__name__}: {error}")
         raise later(Kind.LOG_UNAVAILABLE, detail) from error
 
 
 @asynccontextmanager
 async def kept(session: Session, sender: Sender, fields: Mapping[str, Any]) -> AsyncIterator[None]:
-    """A wish that is refused in here is recorded with its reason, so that its trace tells."""
+    """A wish that is refused in here is recorded with its reason; the answer names it, so that it can be traced."""
     try:
         yield
     except Problem as problem:
         if problem.kind in _RECORDED:
+            refusal = _refusal(session, sender, fields, problem)
             async with log_answers("the wish is refused, but the log did not take that down"):
-                await record_refusal(session.wire, session.keys, _refusal(session, sender, fields, problem))
+                await record_refusal(session.wire, session.keys, refusal)
+            if refusal.intent_id:
+                problem.facts["intent_id"] = refusal.intent_id
         raise
 
 
@@ -219,13 +232,14 @@ def _refusal(session: Session, sender: Sender, fields: Mapping[str, Any], proble
     named = _text(fields, "intent_id")
     if not named and sender.key is not None:
         named = digest(DOOR, session.keys.account, sender.token.name, sender.key)
+    remedy = problem.facts.get("remedy", "")
     return Refusal(
         where=DOOR,
         reason=problem.facts.get("reason", _RECORDED.get(problem.kind, "")),
         at=session.clock.now(),
         threshold=problem.facts.get("threshold", ""),
-        seen=problem.facts.get("seen", "") or recordable(problem.detail),
-        remedy=problem.facts.get("remedy", ""),
+        seen=problem.facts.get("seen", "") or recordable(problem.detail.removesuffix(f"; {remedy}")),
+        remedy=remedy,
         actor=sender.token.name,
         intent_id=named,
         symbol=_text(fields, "symbol"),

@@ -12,7 +12,7 @@ from sureclose.domain.harvest.protective import hard_loss, max_age
 PATIENCE_S: Final = 1.0
 """How long one answer may take; the reference needs a few milliseconds at most."""
 LATE_MOST: Final = 4
-"""Answers that may be late at once. A thread can't be ended from outside, so beyond that nothing more is asked."""
+"""Positions whose answers may be late at once. A thread can't be ended from outside, so beyond that nothing more is asked."""
 AT_ONCE: Final = 8
 """Positions that are asked about at once: one that takes its time holds up no other."""
 
@@ -28,7 +28,8 @@ class Asker:
         self._policy = policy
         self._patience_s = patience_s
         self._room = asyncio.Semaphore(AT_ONCE)
-        self._late = 0
+        self._late: set[str] = set()
+        """The positions about which it owes an answer: about each of them one thread waits, and no second."""
         self._faults: dict[str, str] = {}
         self._answered = False
 
@@ -53,7 +54,7 @@ class Asker:
 
     async def ask(self, subject: str, view: View) -> Judgement:
         """Its answer about the position, or why there is none."""
-        answer = await self._answer(view)
+        answer = await self._answer(subject, view)
         if isinstance(answer, NoDecision) and answer.condition in BROKEN:
             self._faults[subject] = answer.why
         else:
@@ -61,17 +62,20 @@ class Asker:
             self._answered = True
         return answer
 
-    async def _answer(self, view: View) -> Judgement:
+    async def _answer(self, subject: str, view: View) -> Judgement:
         async with self._room:
-            if self._late >= LATE_MOST:
-                why = f"{self.name} owes {self._late} answers that are late, and is not asked before it gives one"
+            if subject in self._late:
+                why = f"{self.name} still owes its last answer about it, and is not asked again before that comes"
+                return NoDecision(Condition.POLICY_FAILED, why)
+            if len(self._late) >= LATE_MOST:
+                why = f"{self.name} owes {len(self._late)} answers that are late, and is not asked before it gives one"
                 return NoDecision(Condition.POLICY_FAILED, why)
             answer = self._begun(view)
             done, _ = await asyncio.wait({answer}, timeout=self._patience_s)
         if done:
             return answer.result()
-        self._late += 1
-        answer.add_done_callback(self._came)
+        self._late.add(subject)
+        answer.add_done_callback(lambda _: self._late.discard(subject))
         return NoDecision(
             Condition.POLICY_FAILED, f"{self.name} did not answer within {self._patience_s:g} s"
         )
@@ -82,17 +86,18 @@ class Asker:
         answer: asyncio.Future[Judgement] = loop.create_future()
 
         def work() -> None:
-            found = ask(self._policy, view)
+            found: Judgement
+            try:
+                found = ask(self._policy, view)
+            except SystemExit as error:  # it would end this thread and no more
+                why = f"{self.name} raised {type(error).__name__}: {error}"
+                found = NoDecision(Condition.POLICY_FAILED, why)
             # A process that ends does not wait for it.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(answer.set_result, found)
 
         threading.Thread(target=work, name=f"policy {self.name}", daemon=True).start()
         return answer
-
-    def _came(self, _: asyncio.Future[Judgement]) -> None:
-        """Late, and for nobody: what it was about has moved on."""
-        self._late -= 1
 
 
 def fall_back(view: View, failed: NoDecision) -> Judgement:

@@ -63,7 +63,7 @@ class Conditions:
         ):
             unheeded = f"{wish.name} of {subject} (try {wish.number}) had no effect: {wish.outcome}"
             plan_id = wish.plan_id
-        if unheeded or wish is None or wish.fate is not Fate.PENDING:
+        if unheeded or wish is None or wish.is_over:
             self._say(
                 AlarmKind.HARVEST_UNHEEDED, subject, unheeded, _UNHEEDED.format(plan_id), plan_id=plan_id
             )

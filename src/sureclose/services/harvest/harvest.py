@@ -228,7 +228,7 @@ class Harvest:
         return NoDecision(found.condition, f"{found.why}: {why}") if why else found
 
     async def _propose(self, kept: Kept, position: Position, proposal: Proposal, by: str) -> tuple[Kept, str]:
-        wait = why_not_now(kept, proposal.name, self._wall())
+        wait = why_not_now(kept, proposal, self._wall())
         if wait:
             return kept, wait
         if await self._proposing.propose(kept, position, proposal, by) is None:
@@ -239,16 +239,16 @@ class Harvest:
         """What is known of it, after what became of its last wish was looked up."""
         row = self._ledger.row(position)
         kept = row.kept
-        if kept is None or kept.wish is None or kept.wish.fate is not Fate.PENDING:
+        if kept is None or kept.wish is None or kept.wish.is_over:
             return kept
         now = self._wall()
         fate, outcome = await fate_of(self._journal, kept.wish, now)
-        if fate is Fate.PENDING:
+        if fate is kept.wish.fate:
             return kept
         after = ended(kept, fate, outcome, now)
         if not await self._ledger.write(_field(position), row, after):
             return kept
-        told = log.info if fate is Fate.TAKEN else log.warning
+        told = log.info if fate in {Fate.TAKEN, Fate.TOO_SMALL} else log.warning
         told(
             "harvest_wish_ended", symbol=position.symbol, name=kept.wish.name, fate=str(fate), outcome=outcome
         )
