@@ -229,10 +229,11 @@ async def test_an_intent_that_is_used_again_for_a_position_that_is_open_is_never
         "count": "1",
         "position": "BOTH 1.5",
     }
+    assert await bench.sink.count(1) == [("SAME_INTENT", "ETHUSDT", "raised")]
     assert bench.sink.alarms[0]["level"] == "warning"
     bench.account.holds("ETHUSDT", "0")
     await bench.read()
-    assert bench.standing == set()
+    assert (await bench.sink.count(2))[1:] == [("SAME_INTENT", "ETHUSDT", "cleared")]
 
 
 async def test_an_approval_that_expires_during_a_read_waits_for_the_next(bench: Bench) -> None:
