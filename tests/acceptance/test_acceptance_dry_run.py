@@ -168,6 +168,7 @@ async def test_it_says_what_it_is_in_its_log_in_health_and_to_the_doctor(alone: 
     address = (await dry.says("listening")).partition("address=")[2].split()[0]
     async with aiohttp.ClientSession() as session, session.get(f"{address}/health") as answer:
         checks = {one["name"]: one for one in (await answer.json())["checks"]}
+        assert answer.headers["Sureclose-Dry-Run"] == "true"
     assert "dry run" in checks["mode"]["detail"]
     told = (await alone.world.command("doctor", "--json")).document["checks"]
     (check,) = (one for one in told if one["name"] == "dry run")

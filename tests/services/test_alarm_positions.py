@@ -10,8 +10,10 @@ import pytest
 from sureclose.domain.market import Position, RestingOrder
 from sureclose.domain.outcome import OutcomeKind, Report
 from sureclose.domain.words import PositionSide
+from sureclose.journal.store import Journal
 from sureclose.services.alarms.alarm import AlarmKey, AlarmKind
 from sureclose.services.alarms.board import Alarms
+from sureclose.services.alarms.closes import CloseAlarms
 from sureclose.services.alarms.positions import AGAIN_S, SOON_S, PositionAlarms, Where
 from sureclose.streams.connection import Log
 from sureclose.venue.clock import Sample, VenueClock
@@ -161,7 +163,7 @@ async def test_an_expired_approval_of_a_position_that_is_closed_is_no_alarm(benc
     bench.positions.expired(expired("p1"))
     await bench.read(SOON_S)
     assert bench.standing == set()
-    assert bench.positions._expired == {}
+    assert bench.positions._unexecuted == {}
 
 
 async def test_reads_are_seldom_while_there_is_nothing_to_find_out_and_never_closer_than_5_s(
@@ -203,6 +205,35 @@ async def test_a_side_is_that_side_or_in_one_way_mode_the_sign(
     subject = "ETHUSDT" if asked == "BOTH" else f"ETHUSDT:{asked}"
     assert bench.standing == ({f"EXPIRED_OPEN:{subject}"} if is_open else set())
     assert str(Where.parse(subject)) == subject
+
+
+async def test_an_intent_that_is_used_again_for_a_position_that_is_open_is_never_silent(bench: Bench) -> None:
+    """A producer may give all its wishes one id: its second honest close is skipped, and a person has to know."""
+    bench.account.holds("ETHUSDT", "1.5")
+    closes = CloseAlarms(
+        bench.alarms,
+        bench.positions,
+        lambda: None,
+        Journal(bench.world.wire, bench.world.keys, lambda: bench.world.now),
+        unknown_s=10,
+        monotonic=bench.clock,
+    )
+    for symbol in ("ETHUSDT", "BTCUSDT"):
+        report = ended("p2", OutcomeKind.SKIPPED, "same_intent")
+        again = msgspec.structs.replace(report, symbol=symbol, position_side="BOTH")
+        closes.ended(again)
+    await bench.read(SOON_S)
+    assert bench.standing == {"SAME_INTENT:ETHUSDT"}, "said twice and closed once is no news"
+    assert bench.facts(AlarmKind.SAME_INTENT, "ETHUSDT") == {
+        "plan_id": "p2",
+        "count": "1",
+        "position": "BOTH 1.5",
+    }
+    assert await bench.sink.count(1) == [("SAME_INTENT", "ETHUSDT", "raised")]
+    assert bench.sink.alarms[0]["level"] == "warning"
+    bench.account.holds("ETHUSDT", "0")
+    await bench.read()
+    assert (await bench.sink.count(2))[1:] == [("SAME_INTENT", "ETHUSDT", "cleared")]
 
 
 async def test_an_approval_that_expires_during_a_read_waits_for_the_next(bench: Bench) -> None:

@@ -135,6 +135,7 @@ class Process:
                 *self._hooks.routes(),
             ),
             port_is_default=session.http_port_is_default,
+            dry_run=session.rehearsed is not None,
         )
         address = await server.start()
         log.info("listening", address=address)

@@ -23,6 +23,8 @@ from sureclose.services.settings import HttpSettings
 log = structlog.get_logger()
 
 TIMEOUT_S: Final = 5.0
+DRY_RUN_HEADER: Final = "Sureclose-Dry-Run"
+"""A dry run takes wishes with the tokens of the real one: who asks there has to see that nothing will be sent."""
 _IDLE_S: Final = 30.0
 _SHUTDOWN_S: Final = 1.0
 """How long an open connection may hold up the end of the process."""
@@ -114,13 +116,20 @@ class HttpServer:
     """Listens while entered. ``address`` is where, with the port that was taken when the settings say 0.
 
     ``port_is_default`` says that nobody chose the port: where it is taken, as by another process of ours, any will do.
+    Every answer of a ``dry_run`` says that it is one, in a header.
     """
 
     def __init__(
-        self, settings: HttpSettings, routes: Iterable[Route], *, port_is_default: bool = False
+        self,
+        settings: HttpSettings,
+        routes: Iterable[Route],
+        *,
+        port_is_default: bool = False,
+        dry_run: bool = False,
     ) -> None:
         self._settings = settings
         self._port_is_default = port_is_default
+        self._dry_run = dry_run
         self._routes = tuple(routes)
         self._runner: web.AppRunner | None = None
         self.address = ""
@@ -134,6 +143,8 @@ class HttpServer:
                 address=wanted, why="http.host is empty, which would mean every interface"
             )
         app = web.Application(middlewares=[_guard], client_max_size=self._settings.max_body_bytes)
+        if self._dry_run:
+            app.on_response_prepare.append(_say_dry_run)
         for route in self._routes:
             path = _BLANK.sub(r"{\1:[^/]+}", route.path)
             if route.method == "GET":
@@ -182,6 +193,10 @@ class HttpServer:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+
+async def _say_dry_run(_: web.Request, answer: web.StreamResponse) -> None:
+    answer.headers[DRY_RUN_HEADER] = "true"
 
 
 class _ServerLog(logging.Logger):

@@ -18,6 +18,8 @@ class AlarmKind(StrEnum):
     """An order's fate is open for longer than finding it out should take (plan id)."""
     EXPIRED_OPEN = "EXPIRED_OPEN"
     """An approval expired and the position is still open (symbol, or symbol:side)."""
+    SAME_INTENT = "SAME_INTENT"
+    """An approval was skipped, its intent has had its close, and the position is open (symbol, or symbol:side)."""
     BREACH = "BREACH"
     """What must never be so is so (what its finder names)."""
     BLIND = "BLIND"

@@ -13,6 +13,7 @@ from sureclose.domain.facts import Sending
 from sureclose.domain.ids import plain
 from sureclose.domain.market import TERMINAL_STATUSES
 from sureclose.domain.outcome import OutcomeKind, Report
+from sureclose.domain.planning import SAME_INTENT
 from sureclose.domain.words import PositionSide
 from sureclose.journal.store import Journal
 from sureclose.services.alarms.alarm import AlarmKind
@@ -124,6 +125,8 @@ class CloseAlarms:
             self._positions.refused(report)
         elif outcome.reason == "expired":
             self._positions.expired(report)
+        elif outcome.reason == SAME_INTENT and outcome.kind is OutcomeKind.SKIPPED:
+            self._positions.same_intent(report)
         if report.left or report.unlisted:
             self._positions.left_over(report)
         if report.cancelled and report.position_after != 0:

@@ -28,7 +28,9 @@ AGAIN_S: Final = 15.0
 LEFT_S: Final = 60.0
 """Between two looks at orders that were left over."""
 _LOOK_S: Final = 0.5
-_OVER_AT_ZERO: Final = frozenset({AlarmKind.EXPIRED_OPEN, AlarmKind.REFUSED, AlarmKind.UNPROTECTED})
+_OVER_AT_ZERO: Final = frozenset(
+    {AlarmKind.EXPIRED_OPEN, AlarmKind.SAME_INTENT, AlarmKind.REFUSED, AlarmKind.UNPROTECTED}
+)
 _VENUE: Final = "venue"
 
 
@@ -76,8 +78,8 @@ class Where(msgspec.Struct, frozen=True):
         return position.position_side is PositionSide.BOTH and self.side == sign
 
 
-class Expired(msgspec.Struct, frozen=True):
-    """The approvals of one position that expired: the newest, and how many."""
+class Unexecuted(msgspec.Struct, frozen=True):
+    """The approvals of one position that nothing came of, for one reason: the newest, and how many."""
 
     plan_id: str
     count: int
@@ -114,7 +116,7 @@ class PositionAlarms:
         self._soon_s = soon_s
         self._again_s = again_s
         self._left_s = left_s
-        self._expired: dict[Where, Expired] = {}
+        self._unexecuted: dict[AlarmKey, Unexecuted] = {}
         self._news = False
         self._asked_at: float | None = None
         self._left_due = 0.0
@@ -125,12 +127,17 @@ class PositionAlarms:
 
     def expired(self, report: Report) -> None:
         """An approval expired. Whether that is an alarm, the next read tells."""
-        where = Where(report.symbol, report.position_side)
-        before = self._expired.get(where)
-        count = (
-            self._counted(AlarmKey(AlarmKind.EXPIRED_OPEN, str(where))) if before is None else before.count
-        )
-        self._expired[where] = Expired(report.plan_id, count + 1)
+        self._note(AlarmKind.EXPIRED_OPEN, report)
+
+    def same_intent(self, report: Report) -> None:
+        """An approval was skipped, for its intent has had its close. The next read tells whether that left anything open."""
+        self._note(AlarmKind.SAME_INTENT, report)
+
+    def _note(self, kind: AlarmKind, report: Report) -> None:
+        key = AlarmKey(kind, str(Where(report.symbol, report.position_side)))
+        before = self._unexecuted.get(key)
+        count = self._counted(key) if before is None else before.count
+        self._unexecuted[key] = Unexecuted(report.plan_id, count + 1)
         self._news = True
 
     def refused(self, report: Report) -> None:
@@ -193,7 +200,7 @@ class PositionAlarms:
         return self._monotonic() - self._asked_at >= (self._soon_s if eager else self._again_s)
 
     async def _read(self) -> None:
-        known, expired = set(self._alarms.standing), dict(self._expired)
+        known, unexecuted = set(self._alarms.standing), dict(self._unexecuted)
         self._news, news = False, self._news
         self._asked_at = self._monotonic()
         try:
@@ -205,7 +212,7 @@ class PositionAlarms:
         self._failing_since = None
         self._last_read = iso_ms(self._wall())
         self._alarms.clear(AlarmKind.BLIND, _VENUE)
-        self._judge(held, known, expired)
+        self._judge(held, known, unexecuted)
         if self._monotonic() >= self._left_due:
             self._left_due = self._monotonic() + self._left_s
             await self._look_at_left(key for key in known if key.kind is AlarmKind.LEFTOVER)
@@ -226,30 +233,43 @@ class PositionAlarms:
                 self._alarms.clear(key.kind, key.subject)
 
     def _judge(
-        self, held: Sequence[Position], known: Iterable[AlarmKey], expired: Mapping[Where, Expired]
+        self,
+        held: Sequence[Position],
+        known: Iterable[AlarmKey],
+        unexecuted: Mapping[AlarmKey, Unexecuted],
     ) -> None:
-        """``known`` and ``expired`` are from before the read: of what came later it says nothing."""
-        for where, approvals in expired.items():
-            still_open = where.among(held)
+        """``known`` and ``unexecuted`` are from before the read: of what came later it says nothing."""
+        for key, approvals in unexecuted.items():
+            still_open = Where.parse(key.subject).among(held)
             if still_open:
-                self._expired_open(where, approvals, still_open)
-            elif self._expired.get(where) == approvals:
-                del self._expired[where]
+                self._still_open(key, approvals, still_open)
+            elif self._unexecuted.get(key) == approvals:
+                del self._unexecuted[key]
         for key in known:
             if key.kind in _OVER_AT_ZERO and not Where.parse(key.subject).among(held):
                 self._alarms.clear(key.kind, key.subject)
 
-    def _expired_open(self, where: Where, approvals: Expired, still_open: Sequence[Position]) -> None:
-        amounts = " ".join(f"{one.position_side} {plain(one.amount)}" for one in still_open)
+    def _still_open(self, key: AlarmKey, approvals: Unexecuted, still_open: Sequence[Position]) -> None:
+        symbol, trace = Where.parse(key.subject).symbol, f"`sureclose trace {approvals.plan_id}`"
+        if key.kind is AlarmKind.SAME_INTENT:
+            what = f"an approved close of {key.subject} was skipped, for its intent_id has had a close there"
+            remedy = (
+                f"see both plans with {trace}; if another close was meant: `sureclose close {symbol}`,"
+                " and let the producer give each wish an intent_id of its own, or none"
+            )
+        else:
+            what = f"an approved close of {key.subject} expired"
+            remedy = (
+                f"find out why it came too late: {trace}; then approve it anew, or `sureclose close {symbol}`"
+            )
         self._alarms.raise_(
-            AlarmKind.EXPIRED_OPEN,
-            str(where),
-            f"an approved close of {where} expired, and the position is still open",
-            f"find out why it came too late: `sureclose trace {approvals.plan_id}`; then approve it anew,"
-            f" or `sureclose close {where.symbol}`",
+            key.kind,
+            key.subject,
+            f"{what}, and the position is still open",
+            remedy,
             plan_id=approvals.plan_id,
             count=approvals.count,
-            position=amounts,
+            position=" ".join(f"{one.position_side} {plain(one.amount)}" for one in still_open),
         )
 
     def _failed(self, error: VenueError) -> None:
