@@ -22,9 +22,9 @@ lint: $(VENV)/.installed-test
 types: $(VENV)/.installed-test
 	$(BIN)/mypy
 
-# Three files at a time on two cores: the scenarios of one file run at once already and mostly wait.
+# Four files at a time on two cores: the scenarios of one file run at once already and mostly wait.
 check-tests: $(VENV)/.installed-test $(CLIENTS)/.installed
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # Rows 1 to 3 of the budget beside a floor; the figures go into docs/performance.md. BENCH="--quick" takes half a minute.
 bench: $(VENV)/.installed
