@@ -46,18 +46,19 @@ class Senses:
         yield "mark prices", self._marks.run(self._stop)
 
     def account(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
-        """The account's stream and the venue's clock: one of each for a process."""
+        """The account's stream and the venue's clock: one of each for a process. A dry run has no stream: it can't ask for one."""
         yield "venue clock", self._session.venue.maintain(self._stop)
-        yield "user stream", self._stream.run(self._hear, self._stop)
+        if self._session.rehearsed is None:
+            yield "user stream", self._stream.run(self._hear, self._stop)
 
     @property
     def positions(self) -> PositionVitals:
         return PositionVitals(failing_since=self._sight.failing_since, why=self._sight.why)
 
     @property
-    def user_stream(self) -> UserStreamVitals:
+    def user_stream(self) -> UserStreamVitals | None:
         """Of ``account``, where that runs."""
-        return UserStreamVitals(down_since=self._down_since)
+        return None if self._session.rehearsed is not None else UserStreamVitals(down_since=self._down_since)
 
     def _hear_mark(self, symbol: str, mark: Mark) -> None:
         self._sight.hear(symbol, mark)
