@@ -28,11 +28,26 @@ async def test_of_two_that_start_at_once_one_environment_is_let_in(log: Log, log
     assert said.count(None) == 5
 
 
+async def test_a_start_waits_for_those_that_have_just_ended_and_not_for_those_that_go_on(
+    log: Log, log_prefix: str
+) -> None:
+    wire: Wire = log.commands()
+    await Environment(wire, log_prefix, Mode.PAPER).take()
+    await wire.execute_command(b"PEXPIRE", f"{log_prefix}sureclose:environment", 700)
+    await Environment(wire, log_prefix, Mode.DEMO).await_turn(asyncio.Event())
+    stop = asyncio.Event()
+    keeping = asyncio.create_task(Environment(wire, log_prefix, Mode.DEMO).keep(stop))
+    with pytest.raises(EnvironmentTaken):
+        await Environment(wire, log_prefix, Mode.LIVE).await_turn(asyncio.Event())
+    stop.set()
+    await keeping
+
+
 async def test_it_runs_out_with_those_that_kept_it(log: Log, log_prefix: str) -> None:
     wire: Wire = log.commands()
     await Environment(wire, log_prefix, Mode.PAPER).take()
     key = f"{log_prefix}sureclose:environment"
-    assert 0 < await wire.execute_command(b"PTTL", key) <= 15_000
+    assert 0 < await wire.execute_command(b"PTTL", key) <= 6_000
     await wire.execute_command(b"PEXPIRE", key, 1)
     while await wire.execute_command(b"EXISTS", key):
         await asyncio.sleep(0)

@@ -58,15 +58,17 @@ async def run(
 
     Raises ``LogNotDurable``, ``EnvironmentTaken``, ``PolicyProblem``, and what listening can raise.
     """
-    await _admissible(session, roles, accept_everysec=accept_everysec)
+    await _admissible(session, roles, stop, accept_everysec=accept_everysec)
     process = Process(session, tuple(roles), stop)
     return await process.run()
 
 
-async def _admissible(session: Session, roles: Collection[Role], *, accept_everysec: bool) -> None:
+async def _admissible(
+    session: Session, roles: Collection[Role], stop: asyncio.Event, *, accept_everysec: bool
+) -> None:
     report = await session.log.check()
     try:
-        await Environment(session.wire, session.streams.prefix, session.mode).take()
+        await Environment(session.wire, session.streams.prefix, session.mode).await_turn(stop)
     except RedisError as error:
         log.warning("environment_not_taken", error=str(error), remedy="it is tried again every few seconds")
     if session.mode is not Mode.PAPER:

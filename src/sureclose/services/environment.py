@@ -15,8 +15,8 @@ from sureclose.streams.wire import Wire, wait_set
 
 log = structlog.get_logger()
 
-LIFE_MS: Final = 15_000
-RENEW_S: Final = 5.0
+LIFE_MS: Final = 6_000
+RENEW_S: Final = 2.0
 
 _hold = scripts.load("environment", fenced=False)
 
@@ -27,7 +27,7 @@ class EnvironmentTaken(Exception):
     def __init__(self, mode: Mode, other: str, prefix: str) -> None:
         super().__init__(
             f"{prefix}* is read by processes of the environment {other}, and this is {mode}: give each environment a "
-            f"streams.prefix or a log of its own, or stop those and wait {LIFE_MS // 1000} s"
+            "streams.prefix or a log of its own, or stop those first"
         )
 
 
@@ -46,6 +46,20 @@ class Environment:
         assert isinstance(reply, bytes)
         if reply.decode() != self._mode:
             raise EnvironmentTaken(self._mode, reply.decode(), self._prefix)
+
+    async def await_turn(self, stop: asyncio.Event) -> None:
+        """``take``, once the processes of another environment that have just ended let go: at most as long as that takes."""
+        said = False
+        for _ in range(LIFE_MS // 500 + 1):
+            try:
+                return await self.take()
+            except EnvironmentTaken as error:
+                if not said:
+                    log.warning("environment_taken", error=str(error), waits_ms=LIFE_MS)
+                said = True
+                if await wait_set(stop, 0.5):
+                    return None
+        return await self.take()
 
     async def keep(self, stop: asyncio.Event) -> None:
         """Until ``stop``; to be supervised. Ends with ``EnvironmentTaken`` when another one came while the log was away."""
