@@ -16,7 +16,7 @@ from sureclose.streams.embedded import EmbeddedServer
 
 PATIENCE_S = 20.0
 _ROOT = str(Path(__file__).resolve().parent.parent)
-_SURECLOSE = (sys.executable, "-m", "sureclose")
+SURECLOSE = (sys.executable, "-m", "sureclose")
 
 
 class NotUp(Exception):
@@ -128,30 +128,39 @@ class Process:
         await self._child.communicate()
 
 
+async def exchange(stack: contextlib.AsyncExitStack, folder: Path, symbols: int) -> Venue:
+    """A paper exchange until the stack ends. Raises ``NotUp``."""
+    paper = await Process.start(
+        "paper", [*SURECLOSE, "paper", "--symbols", str(symbols), "--limits", "off"], folder
+    )
+    stack.push_async_callback(paper.stop)
+    return msgspec.json.decode(await paper.first_line(), type=Venue)
+
+
+def settings_of(log_url: str, venue: Venue, folder: Path) -> dict[str, str]:
+    """What Sureclose's processes need to know of both."""
+    return {
+        "REDIS__URL": log_url,
+        "VENUE__BASE_URL": venue.rest,
+        "VENUE__STREAM_URL": venue.stream,
+        "VENUE__API_KEY": venue.api_key,
+        "VENUE__API_SECRET": venue.api_secret,
+        "VENUE__COUNT_LIMITS": "false",
+        "HTTP__PORT": "0",
+        "DATA__DIR": str(folder / "data"),
+    }
+
+
 @asynccontextmanager
 async def running(
-    folder: Path, symbols: int, ours: Sequence[str] = _SURECLOSE, settings: Mapping[str, str] | None = None
+    folder: Path, symbols: int, ours: Sequence[str] = SURECLOSE, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[Deployment]:
     """All four, ready to take decisions; ``ours`` starts Sureclose's command line. Raises ``NotUp``."""
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(EmbeddedServer(folder / "log"))
         assert server.server is not None
-        paper = await Process.start(
-            "paper", [*_SURECLOSE, "paper", "--symbols", str(symbols), "--limits", "off"], folder
-        )
-        stack.push_async_callback(paper.stop)
-        venue = msgspec.json.decode(await paper.first_line(), type=Venue)
-        environment = {
-            "REDIS__URL": server.url,
-            "VENUE__BASE_URL": venue.rest,
-            "VENUE__STREAM_URL": venue.stream,
-            "VENUE__API_KEY": venue.api_key,
-            "VENUE__API_SECRET": venue.api_secret,
-            "VENUE__COUNT_LIMITS": "false",
-            "HTTP__PORT": "0",
-            "DATA__DIR": str(folder / "data"),
-            **(settings or {}),
-        }
+        venue = await exchange(stack, folder, symbols)
+        environment = settings_of(server.url, venue, folder) | dict(settings or {})
         service = await Process.start(
             OURS.name,
             [*ours, "run", "--roles", "execution"],

@@ -26,7 +26,7 @@ import click
 import msgspec
 import uvloop
 
-from benchmarks.deployment import NotUp, Process, Venue
+from benchmarks.deployment import SURECLOSE, NotUp, Process, Venue, exchange, settings_of
 from benchmarks.http_books import Books, Size, keys_of, secrets_in, size
 from benchmarks.http_clients import Orders, Shot, Told
 from benchmarks.http_mix import ANSWERS, UNKNOWN, Mix, Request, Sort, Wish
@@ -100,28 +100,13 @@ async def staged(folder: Path, symbols: int) -> AsyncIterator[Stage]:
     token = f"bench-{secrets.token_hex(16)}"
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(EmbeddedServer(folder / "log"))
-        sureclose = (sys.executable, "-m", "sureclose")
-        paper = await Process.start(
-            "paper", [*sureclose, "paper", "--symbols", str(symbols), "--limits", "off"], folder
-        )
-        stack.push_async_callback(paper.stop)
-        venue = msgspec.json.decode(await paper.first_line(), type=Venue)
-        settings = {
-            "REDIS__URL": server.url,
-            "VENUE__BASE_URL": venue.rest,
-            "VENUE__STREAM_URL": venue.stream,
-            "VENUE__API_KEY": venue.api_key,
-            "VENUE__API_SECRET": venue.api_secret,
-            "VENUE__COUNT_LIMITS": "false",
-            "HTTP__PORT": "0",
-            "HTTP__TOKEN": token,
-            "DATA__DIR": str(folder / "data"),
-        }
+        venue = await exchange(stack, folder, symbols)
+        settings = settings_of(server.url, venue, folder) | {"HTTP__TOKEN": token}
         runs = []
         for number in range(DOORS):
             run = await Process.start(
                 f"run-{number}",
-                [*sureclose, "run"],
+                [*SURECLOSE, "run"],
                 folder,
                 {f"SURECLOSE__{name}": value for name, value in settings.items()},
             )
