@@ -1,16 +1,13 @@
 """A venue that can only be looked at: no request of it changes anything, whoever asks."""
 
-from decimal import Decimal
-
 import pytest
 
-from sureclose.domain.market import RestingOrder
-from sureclose.domain.words import PositionSide, Side
 from sureclose.venue.endpoints import LISTEN_KEY, ORDER
 from sureclose.venue.errors import VenueError
 from sureclose.venue.port import NotSent, Purpose
 from sureclose.venue.transport import NotConnected
 from sureclose.venue.watching import WHY, WatchedRest
+from tests.domain.test_blocked import TAKE
 from tests.venue.venue_stubs import (
     CREDENTIALS,
     RawVenue,
@@ -21,22 +18,6 @@ from tests.venue.venue_stubs import (
     position_row,
     raw_venue,
     settings,
-)
-
-RESTING = RestingOrder(
-    order_id=1,
-    client_order_id="stop",
-    conditional=False,
-    symbol="BTCUSDT",
-    side=Side.SELL,
-    position_side=PositionSide.BOTH,
-    order_type="STOP_MARKET",
-    reduce_only=True,
-    close_position=False,
-    quantity=Decimal(1),
-    price=Decimal(0),
-    trigger_price=Decimal(1),
-    time=1,
 )
 
 
@@ -63,7 +44,7 @@ async def test_no_other_method_reaches_the_network_by_any_way_through_the_client
     ):
         client = venue._client
         with pytest.raises(VenueError):
-            await venue.cancel(RESTING)
+            await venue.cancel(TAKE)
         with pytest.raises(VenueError):
             await client.read(ORDER, [("symbol", "BTCUSDT")], Purpose.CLOSE, method=method)
         with pytest.raises(VenueError):
