@@ -39,9 +39,6 @@ class Class(StrEnum):
     PAYLOAD_LOST = "payload_lost"
 
 
-LEFT: Final = frozenset({Class.FRESH_APPROVAL, Class.UNDER_WAY})
-"""Those that a drain does not end."""
-
 _APPROVING: Final = frozenset({"CLOSE", "EXECUTE"})
 _TRUE: Final = frozenset({"true", "1", "yes"})
 

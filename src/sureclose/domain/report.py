@@ -42,7 +42,10 @@ def report_of(concluded: Concluded | Done, evidence: str) -> Report:
 
 
 def _would_send(progress: Progress) -> str:
-    """The parameters as the venue would have been given them, what was to be closed in all, and the gate's word; ``BOTH`` says that it reduces, in hedge mode its side does."""
+    """The parameters as the venue would have been given them, what was to be closed in all, and the gate's word.
+
+    With ``BOTH`` they say that it reduces; in hedge mode its side does.
+    """
     fact = progress.would_send
     if fact is None or progress.sized is None:
         return ""

@@ -160,9 +160,9 @@ class Journal:
     ) -> Passage:
         """Write what the chain holds and then ``sending``, if and only if the attempt may be sent now.
 
-        One script checks lease and epoch, the chain, the attempt's number, the grant or a warrant for this plan, the
-        freeze, single flight, and that no other plan of the intent was sent for this position. It can't check the venue's position or time. When it says no, nothing is written and
-        the chain holds what it held.
+        One script checks lease and epoch, the chain, the attempt's number, the grant or a warrant for this plan, the freeze,
+        single flight, and that no other plan of the intent was sent for this position. It can't check the venue's position or
+        time. When it says no, nothing is written and the chain holds what it held.
         """
         keys, shelf, position = self.keys, self._shelf(chain), sending.position
         head, args = self._records_args(chain, lease, (sending,))

@@ -30,7 +30,8 @@ _ABOUT: Final = (b"plan_id", b"intent_id", b"id", b"entry_id")
 class Follower:
     """Reads results, dead letters, refusals and the journal while somebody waits. To be supervised; nothing is owed to who waits.
 
-    Whoever comes first is woken once it reads, so that nothing falls between his look and its first read. While the log does not answer everybody is woken now and then: a look tells them what is wrong.
+    Whoever comes first is woken once it reads, so that nothing falls between his look and its first read. While the log does
+    not answer everybody is woken now and then: a look tells them what is wrong.
     """
 
     def __init__(self, session: Session, block_ms: int | None = None) -> None:
